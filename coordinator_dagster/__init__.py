@@ -1,0 +1,1 @@
+"""A coordinator for live forecasting competitions, as a Dagster code location."""

@@ -1,0 +1,92 @@
+"""One competition as its operator configured it. Reading it touches no network, database or slot."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from coordinator_dagster.packs import Pack, PredictionConfig, read_pack
+from coordinator_dagster.settings import Settings, read_settings, read_spec, slot_paths
+from coordinator_dagster.windows import LENGTHS, WindowGrid
+from slots.contracts import SLOT_NAMES
+from slots.loader import Slot, SlotPath, load_slots
+
+TRUTH_SLOTS = ("GROUND_TRUTH_RESOLVER",)
+SCORE_SLOTS = (*TRUTH_SLOTS, "SCORING_FUNCTION", "MODEL_SCORE_AGGREGATOR", "LEADERBOARD_RANKER")
+TRUTH_PARAMETERS = {"series"}
+SCORE_PARAMETERS = TRUTH_PARAMETERS | {
+    "missing", "score_direction", "worst_score", "min_coverage", "min_cycles", "look_back_hours"
+}
+
+
+@dataclass(frozen=True)
+class Competition:
+    """Settings, pack and slot paths, all valid in themselves."""
+
+    home: Path
+    settings: Settings
+    pack: Pack
+    slot_paths: Mapping[str, SlotPath]
+
+    @property
+    def schema(self) -> str:
+        """The database schema and the prefix of the asset keys."""
+        return self.settings.competition.replace("-", "_")
+
+    @property
+    def start(self) -> datetime:
+        """COMPETITION_START; without one, today: enough to look around, and `doctor` says so."""
+        today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        return self.settings.competition_start or today
+
+    @property
+    def windows(self) -> WindowGrid:
+        return WindowGrid(self.start, LENGTHS[self.settings.window])
+
+    @property
+    def tape_start(self) -> datetime:
+        """From when on the tape is kept: the start, less the look-back of the first input."""
+        return self.start - timedelta(minutes=self.settings.feed_backfill_minutes)
+
+    def timeout(self, configs: list[PredictionConfig]) -> float:
+        """Seconds until a model that is asked these configs is killed: never more than their cadence."""
+        cadence = min(config.schedule.every_seconds for config in configs)
+        return min(self.settings.model_runner_timeout_seconds, cadence)
+
+    def slots(self, *names: str) -> dict[str, Slot]:
+        """These slots, loaded now (all ten without names); SlotErrors with every fault."""
+        return load_slots(self.slot_paths, names or SLOT_NAMES, self.home)
+
+    def truth_version(self) -> str:
+        """What truths depend on: the resolver's source, the series, SLOT_VERSION."""
+        return self._version(TRUTH_SLOTS, TRUTH_PARAMETERS)
+
+    def score_version(self) -> str:
+        """What scores and boards depend on: the settling slots' sources, the contest's rules."""
+        return self._version(SCORE_SLOTS, SCORE_PARAMETERS)
+
+    def _version(self, names: tuple[str, ...], parameters: set[str]) -> str:
+        slots = self.slots(*names)
+        content = {
+            "slots": {name: [slot.at.path, slot.digest] for name, slot in slots.items()},
+            "pack": self.pack.model_dump(mode="json", include=parameters),
+            "slot_version": self.settings.slot_version,
+        }
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def default_home() -> Path:
+    """The code location's folder: COORDINATOR_HOME, or the working directory."""
+    return Path(os.environ.get("COORDINATOR_HOME") or Path.cwd()).resolve()
+
+
+def read_competition(home: Path | None = None) -> Competition:
+    """The competition configured in `home`; UserErrors with every fault of the first broken file."""
+    home = home or default_home()
+    settings, spec = read_settings(home), read_spec(home)
+    pack = read_pack(settings.pack, spec, "spec.json")
+    paths = slot_paths(home, spec, pack.id, pack.callables)
+    return Competition(home, settings, pack, paths)

@@ -1,0 +1,15 @@
+"""Errors made for people: shown as text, without a traceback, with an exit code that is not 0."""
+
+from collections.abc import Sequence
+
+
+class UserError(Exception):
+    """Something the operator can put right. The message says where, what was found, and the remedy."""
+
+
+class UserErrors(UserError):
+    """All the faults of one kind at once."""
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        self.faults = list(faults)
+        super().__init__("\n".join(self.faults))

@@ -1,0 +1,82 @@
+"""What the stages work with, opened from a competition: store, feed, runner and clock."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+
+from coordinator_dagster.clock import Clock, FixedClock, SystemClock
+from coordinator_dagster.competition import Competition
+from coordinator_dagster.feeds.base import Feed
+from coordinator_dagster.feeds.registry import create_feed
+from coordinator_dagster.runners.local import LocalRunner
+from coordinator_dagster.stages import board, ingest, inputs, predict, resolve, score
+from coordinator_dagster.stages.ingest import contest_series
+from coordinator_dagster.store.store import Store, open_store
+from coordinator_dagster.windows import Window
+
+
+@dataclass
+class Runtime:
+    """One competition, running. The feed and the models are opened when they are first needed."""
+
+    competition: Competition
+    store: Store
+
+    @cached_property
+    def feed(self) -> Feed:
+        """The feed of FEED_PROVIDER, for FEED_ASSETS or else for the pack's."""
+        settings = self.competition.settings
+        assets = settings.feed_assets or sorted({one.asset for one in self.competition.pack.series})
+        return create_feed(settings.model_copy(update={"feed_assets": assets}), SystemClock())
+
+    @cached_property
+    def clock(self) -> Clock:
+        """The machine's clock; over a tape that has ended, the tape's end."""
+        if not self.feed.fixed:
+            return SystemClock()
+        ends = [self.feed.known_through(one) for one in contest_series(self.competition, self.feed)]
+        return FixedClock(min(ends)) if ends else SystemClock()
+
+    @cached_property
+    def runner(self) -> LocalRunner:
+        settings = self.competition.settings
+        module, _, name = settings.model_base_classname.rpartition(".")
+        logs = self.competition.home / ".coordinator" / "logs" / self.competition.settings.competition
+        return LocalRunner(self.competition.home / settings.models_dir, f"{module}:{name}", logs)
+
+    def ingest(self, windows: Sequence[Window]) -> ingest.IngestReport:
+        return ingest.ingest(self.competition, self.store, self.feed, windows)
+
+    def build_inputs(self, windows: Sequence[Window]) -> inputs.InputsReport:
+        return inputs.build_inputs(self.competition, self.store, self.feed, windows)
+
+    def predict(self, windows: Sequence[Window]) -> predict.PredictReport:
+        return predict.predict(self.competition, self.store, self.runner, self.clock, windows)
+
+    def resolve(self, windows: Sequence[Window]) -> resolve.ResolveReport:
+        return resolve.resolve(self.competition, self.store, self.feed, self.clock, windows)
+
+    def score(self, windows: Sequence[Window]) -> score.ScoreReport:
+        return score.score(self.competition, self.store, windows)
+
+    def aggregate(self, windows: Sequence[Window]) -> board.BoardReport:
+        return board.aggregate(self.competition, self.store, windows)
+
+    def rank(self, windows: Sequence[Window]) -> board.BoardReport:
+        return board.rank(self.competition, self.store, windows)
+
+    def close(self) -> None:
+        if "runner" in self.__dict__:
+            self.runner.close()
+        self.store.close()
+
+
+@contextmanager
+def open_runtime(competition: Competition) -> Iterator[Runtime]:
+    """The runtime, closed again at the end: no process and no connection is left."""
+    runtime = Runtime(competition, open_store(competition))
+    try:
+        yield runtime
+    finally:
+        runtime.close()

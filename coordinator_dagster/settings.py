@@ -1,0 +1,166 @@
+"""Every setting of a competition, with where each one came from.
+
+Strongest first: the process environment, `.local.env` in the code location's own folder, for the slots
+`config/callables.env` and `spec.json`, and then the pack.
+"""
+
+import json
+import os
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from dotenv import dotenv_values
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from coordinator_dagster.errors import UserErrors
+from coordinator_dagster.packs import pydantic_faults
+from slots.contracts import SLOT_NAMES
+from slots.loader import SlotPath
+from slots.market import Kind, granularity_seconds
+
+RESERVED_NAMES = {"public", "dagster", "information_schema"}
+
+
+class Settings(BaseSettings):
+    """The environment variables that the coordinator reads; each field's name in capitals is its name."""
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True, env_ignore_empty=True)
+
+    competition: str = Field("demo", description="slug: names the database schema and the assets")
+    mode: Literal["live", "replay"] = Field("replay", description="fixed per competition schema")
+    competition_start: datetime | None = Field(None, description="the first window's start, an hour, UTC")
+    window: Literal["hour", "day"] = Field("hour", description="how long a Dagster partition is")
+    pack: str = Field("baseline", description="a pack's id, or the path of a .json file")
+    database_url: SecretStr | None = Field(None, description="PostgreSQL; unset: embedded, in .coordinator")
+
+    feed_provider: str = Field("simulated", description="replay, simulated or binance")
+    feed_assets: Annotated[list[str], NoDecode] = Field([], description="comma-separated; empty: the pack's")
+    feed_kind: Kind | None = Field(None, description="the only kind the feed serves; unset: any")
+    feed_granularity: str | None = Field(None, description="the only granularity; unset: any")
+    feed_poll_seconds: float = Field(5, gt=0, description="pause between two pulls while listening")
+    feed_backfill_minutes: int = Field(180, ge=0, description="history fetched before the first window")
+    feed_candles_window: int = Field(120, ge=1, description="candles in the default input")
+    feed_base_url: str | None = Field(None, description="the venue's address; unset: its own")
+    feed_seed: int = Field(1, description="of the simulated feed")
+    feed_tape_dir: Path | None = Field(None, description="folder of the replay feed")
+    feed_tape_provider: str | None = Field(None, description="which provider's files; unset: first by name")
+
+    models_dir: Path = Field(Path("examples/models"), description="the local runner's models")
+    model_runner_timeout_seconds: float = Field(60, gt=0, description="a model is killed after that")
+    model_base_classname: str = Field("slots.tracker.TrackerBase", description="what models subclass")
+    slot_version: str = Field("", description="change it to have everything scored anew")
+
+    @field_validator("competition")
+    @classmethod
+    def _slug(cls, value: str) -> str:
+        if not re.fullmatch(r"[a-z][a-z0-9-]{0,46}", value) or value in RESERVED_NAMES or value[:3] == "pg-":
+            raise ValueError(
+                "must be a slug: a lower-case letter, then up to 46 of a-z, 0-9 and -, and none of "
+                + ", ".join(sorted(RESERVED_NAMES))
+            )
+        return value
+
+    @field_validator("competition_start")
+    @classmethod
+    def _an_hour_in_utc(cls, value: datetime | None) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("has no time zone; write it as UTC, such as 2023-03-24T00:00Z")
+        value = value.astimezone(UTC)
+        if value.minute or value.second or value.microsecond:
+            raise ValueError("must be a full hour, such as 2023-03-24T00:00Z")
+        return value
+
+    @field_validator("feed_assets", mode="before")
+    @classmethod
+    def _comma_separated(cls, value: Any) -> Any:
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("feed_granularity")
+    @classmethod
+    def _granularity(cls, value: str | None) -> str | None:
+        if value is not None:
+            granularity_seconds(value)
+        return value
+
+    @field_validator("model_base_classname")
+    @classmethod
+    def _dotted(cls, value: str) -> str:
+        if "." not in value:
+            raise ValueError("must be module.Class, such as slots.tracker.TrackerBase")
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return env_settings, dotenv_settings
+
+
+def read_settings(home: Path) -> Settings:
+    """The settings of the code location in `home`; UserErrors with every fault."""
+    try:
+        return Settings(_env_file=home / ".local.env")
+    except ValidationError as error:
+        faults = pydantic_faults("settings", error, Settings.model_fields)
+        raise UserErrors([_named_as_set(fault, home) for fault in faults]) from None
+
+
+def _named_as_set(fault: str, home: Path) -> str:
+    field = fault.removeprefix("settings: ").split(" ")[0].split(".")[0]
+    return fault.replace(f"settings: {field}", f"{source_of(field, home)}: {field.upper()}", 1)
+
+
+def source_of(field: str, home: Path) -> str:
+    """Where a setting came from, for people."""
+    name = field.upper()
+    if any(key.upper() == name for key in os.environ):
+        return "environment"
+    file = home / ".local.env"
+    return str(file) if any(key.upper() == name for key in dotenv_values(file)) else "default"
+
+
+def read_spec(home: Path) -> dict[str, Any]:
+    """What `spec.json` overrides in the pack: `callables` and `scheduled_prediction_configs`."""
+    path = home / "spec.json"
+    if not path.is_file():
+        return {}
+    try:
+        spec = json.loads(path.read_text())
+    except ValueError as error:
+        raise UserErrors([f"{path}: not JSON: {error}; mend the file"]) from None
+    allowed = {"callables", "scheduled_prediction_configs"}
+    if not isinstance(spec, dict) or set(spec) - allowed:
+        found = sorted(set(spec) - allowed) if isinstance(spec, dict) else type(spec).__name__
+        raise UserErrors([f"{path}: {found}: may only hold an object with {', '.join(sorted(allowed))}"])
+    return spec
+
+
+def slot_paths(home: Path, spec: dict[str, Any], pack_id: str, callables: dict[str, str]) -> dict[str, SlotPath]:
+    """Each slot's path from the strongest source that names it."""
+    local, file = dotenv_values(home / ".local.env"), home / "config" / "callables.env"
+    named = dotenv_values(file)
+    unknown = sorted(set(named) - set(SLOT_NAMES))
+    if unknown:
+        raise UserErrors([f"{file}: {name} is no slot; the slots are {', '.join(SLOT_NAMES)}" for name in unknown])
+    sources = [
+        ("environment", os.environ),
+        (".local.env", local),
+        ("config/callables.env", named),
+        ("spec.json", spec.get("callables", {})),
+        (f"pack {pack_id}", callables),
+    ]
+    found = {}
+    for slot in SLOT_NAMES:
+        source, values = next((name, values) for name, values in sources if values.get(slot))
+        found[slot] = SlotPath(slot, values[slot], source)
+    return found

@@ -1,0 +1,180 @@
+"""From scores to a leaderboard: one entry a model, ranked, for the end of each window."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from coordinator_dagster.competition import Competition
+from coordinator_dagster.stages.facts import StageFailed
+from coordinator_dagster.stages.numbers import is_number, not_json
+from coordinator_dagster.windows import Window
+from slots.loader import Slot, SlotFailure
+from slots.tape import EPOCH
+from slots.views import ModelView, Rollup
+
+if TYPE_CHECKING:
+    from coordinator_dagster.store.store import Store
+
+
+@dataclass
+class BoardReport:
+    """Windows whose board was made, how many of them are final, models ranked and listed on the newest."""
+
+    windows: int = 0
+    final: int = 0
+    ranked: int = 0
+    listed: int = 0
+
+
+def aggregate(competition: Competition, store: Store, windows: Sequence[Window]) -> BoardReport:
+    """The model scores at the end of each of these windows, and of later ones that look back on them."""
+    slot = competition.slots("MODEL_SCORE_AGGREGATOR")["MODEL_SCORE_AGGREGATOR"]
+    version, models, report = competition.score_version(), store.boards.models(), BoardReport()
+    affected = _affected(competition, store, windows, version)
+    for window in affected:
+        rollups = store.scores.rollups(window.end - competition.pack.look_back, window.end, version)
+        entries = _aggregate(competition, store, slot, window, models, rollups, version)
+        store.boards.put_model_scores(window, version, entries)
+        report.windows, report.listed = report.windows + 1, len(entries)
+        if window == affected[-1]:
+            by_scope = _by_scope(competition, store, slot, window, models, rollups, version)
+            store.boards.put_latest_scores(entries, by_scope, window.end)
+    return report
+
+
+def _affected(competition: Competition, store: Store, windows: Sequence[Window], version: str) -> list[Window]:
+    """These windows, and the boards that stand after them and count their scores."""
+    later = store.boards.scored_windows(windows[0].start, windows[-1].end + competition.pack.look_back, version)
+    return sorted({*windows, *(competition.windows.at(start) for start in later)})
+
+
+def _aggregate(competition: Competition, store: Store, slot: Slot, window: Window,
+               models: Mapping[str, ModelView], rollups: Sequence[Rollup], version: str) -> list[dict[str, Any]]:
+    offered: dict[str, Any] = {"models": models, "rollups": rollups, "now": window.end}
+    if slot.asks_for("scored_predictions"):
+        offered["scored_predictions"] = store.scores.scored_predictions(
+            window.end - competition.pack.look_back, window.end, version)
+    found = slot(**offered)
+    if fault := _entries_fault(found, models):
+        raise SlotFailure(f"{slot.at}: {fault}")
+    entries = []
+    for entry in sorted(found, key=lambda one: one["model_id"]):
+        score = {"payload": {}, **entry["score"]}
+        score["ranking"] = {"direction": competition.pack.score_direction, **score["ranking"]}
+        score["payload"] |= _coverage(rollups, entry["model_id"])
+        entries.append({**entry, "score": score})
+    return entries
+
+
+def _entries_fault(found: Any, models: Mapping[str, ModelView]) -> str | None:
+    """What is wrong with what an aggregator returned; None: nothing."""
+    if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
+        return "must return a list of entries"
+    for entry in found:
+        if entry.get("model_id") not in models:
+            return f"an entry's model_id is {entry.get('model_id')!r}, no known model"
+        score = entry.get("score")
+        if not isinstance(score, dict) or not isinstance(score.get("metrics"), dict):
+            return f"the entry of {entry['model_id']} has no score.metrics"
+        ranking = score.get("ranking")
+        if not isinstance(ranking, dict) or not {"key", "value"} <= set(ranking):
+            return f"the entry of {entry['model_id']} has no score.ranking with key and value"
+        if fault := not_json(entry, entry["model_id"]):
+            return fault
+        for name, value in [*score["metrics"].items(), ("ranking.value", ranking["value"])]:
+            if value is not None and not is_number(value):
+                return f"{name} of {entry['model_id']} is {value!r}, not a finite number or None"
+    ids = [entry["model_id"] for entry in found]
+    return None if len(set(ids)) == len(ids) else "more than one entry for a model"
+
+
+def _coverage(rollups: Sequence[Rollup], model_id: str) -> dict[str, Any]:
+    own = [rollup for rollup in rollups if rollup.model_id == model_id]
+    due, answered = sum(one.due for one in own), sum(one.answered for one in own)
+    return {"due": due, "answered": answered, "coverage": answered / due if due else None}
+
+
+def _by_scope(competition: Competition, store: Store, slot: Slot, window: Window,
+              models: Mapping[str, ModelView], rollups: Sequence[Rollup], version: str,
+              ) -> dict[str, list[dict[str, Any]]]:
+    """The same aggregation scope by scope, by model; only for aggregators that work on rollups."""
+    scopes: dict[str, list[dict[str, Any]]] = {}
+    if slot.asks_for("scored_predictions"):
+        return scopes
+    for scope_key in sorted({rollup.scope_key for rollup in rollups}):
+        own = [rollup for rollup in rollups if rollup.scope_key == scope_key]
+        for entry in _aggregate(competition, store, slot, window, models, own, version):
+            scopes.setdefault(entry["model_id"], []).append({"scope_key": scope_key, "score": entry["score"]})
+    return scopes
+
+
+def rank(competition: Competition, store: Store, windows: Sequence[Window]) -> BoardReport:
+    """The leaderboards of these windows, and of later ones that look back on them."""
+    slot = competition.slots("LEADERBOARD_RANKER")["LEADERBOARD_RANKER"]
+    version, report = competition.score_version(), BoardReport()
+    affected = _affected(competition, store, windows, version)
+    final = _final_windows(competition, store, affected)
+    for window in affected:
+        entries = store.boards.model_scores(window, version)
+        ranked = _rank(competition, slot, entries)
+        store.boards.put_leaderboard(window, version, ranked, window in final, {"schema": "1"})
+        report.windows += 1
+        report.final += window in final
+        report.ranked, report.listed = sum(one["rank"] is not None for one in ranked), len(ranked)
+    detail = {name: str(path) for name, path in competition.slot_paths.items()}
+    store.boards.show_version(version, detail, competition.pack.look_back)
+    return report
+
+
+def _rank(competition: Competition, slot: Slot, entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The eligible by the slot; below them, with the reason, those who answered too little."""
+    reasons = {entry["model_id"]: _unranked_because(competition, entry) for entry in entries}
+    eligible = [entry for entry in entries if not reasons[entry["model_id"]]]
+    ranked = slot(entries=eligible)
+    if not isinstance(ranked, list) or sorted(one.get("model_id") for one in ranked) != sorted(
+            one["model_id"] for one in eligible):
+        raise SlotFailure(f"{slot.at}: must return every entry it was given, once")
+    for entry in ranked:
+        place = entry.get("rank")
+        if place is not None and (not isinstance(place, int) or isinstance(place, bool) or place < 1):
+            raise StageFailed("leaderboard", [f"{slot.at}: rank of {entry['model_id']} is {place!r}, not 1, 2, …"])
+    rest = [entry | {"rank": None, "unranked_reason": reasons[entry["model_id"]]} for entry in entries
+            if reasons[entry["model_id"]]]
+    return ranked + rest
+
+
+def _unranked_because(competition: Competition, entry: dict[str, Any]) -> str | None:
+    pack, payload = competition.pack, entry["score"]["payload"]
+    if payload["answered"] < pack.min_cycles:
+        return f"answered {payload['answered']} cycles of the {pack.min_cycles} it takes"
+    if payload["coverage"] is None or payload["coverage"] < pack.min_coverage:
+        return f"answered {payload['answered']} of {payload['due']}: less than {pack.min_coverage:.0%}"
+    return None
+
+
+def _final_windows(competition: Competition, store: Store, windows: Sequence[Window]) -> set[Window]:
+    """The windows at whose end every cycle of the look-back has ended."""
+    grid, look_back = competition.windows, competition.pack.look_back
+    ended = store.boards.ended_cycles(windows[0].end - look_back, windows[-1].end, grid.length,
+                                      competition.truth_version())
+    open_ends = []
+    first = grid.at(max(windows[0].end - look_back, competition.start))
+    while first.end <= windows[-1].end:
+        if ended.get(first.end, 0) < _expected(competition, first):
+            open_ends.append(first.end)
+        first = grid.at(first.end)
+    return {window for window in windows
+            if not any(window.end - look_back < end <= window.end for end in open_ends)}
+
+
+def _expected(competition: Competition, window: Window) -> int:
+    """How many of the competition's cycles have their truth in `(start, end]`."""
+    just_before = competition.start - timedelta(microseconds=1)
+    count = 0
+    for config in competition.pack.configs:
+        after, until = max(window.start - config.horizon, just_before), window.end - config.horizon
+        count += max(0, (until - EPOCH) // config.every - (after - EPOCH) // config.every)
+    return count

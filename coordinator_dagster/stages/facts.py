@@ -1,0 +1,102 @@
+"""The facts that the stages produce and the store keeps. All times are aware and in UTC."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from coordinator_dagster.runners.base import AnswerStatus
+
+
+@dataclass
+class Added:
+    """What an ingestion did: records offered, new on the tape, and restated (first one kept)."""
+
+    offered: int = 0
+    new: int = 0
+    restated: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StoredInput:
+    """An instant's input: the payload as JSON text, and until when records had to arrive for it."""
+
+    performed_at: datetime
+    cut_off: datetime
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Cycle:
+    """One config at one instant; `reason` says why it is not performed."""
+
+    config_id: str
+    performed_at: datetime
+    resolvable_at: datetime
+    status: str
+    reason: str | None = None
+    cut_off: datetime | None = None
+    scope_key: str | None = None
+    scope: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """One model's answer in a cycle, or what came instead."""
+
+    model_id: str
+    cycle: Cycle
+    status: AnswerStatus
+    exec_time_ms: float | None
+    output: dict[str, Any] | None
+    asked_at: datetime
+    answered_at: datetime | None
+    meta: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """What came true for a cycle, or why it is VOID."""
+
+    cycle: Cycle
+    status: str
+    reason: str | None = None
+    content: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unscored:
+    """A forecast and the truth of its cycle."""
+
+    model_id: str
+    config_id: str
+    scope_key: str
+    scope: dict[str, Any]
+    performed_at: datetime
+    resolvable_at: datetime
+    status: str
+    output: dict[str, Any] | None
+    truth_status: str
+    truth_reason: str | None
+    truth: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRow:
+    """A score: `status` is SCORED, CHARGED or EXEMPT; `due`: it had to be answered; `answered`: it was."""
+
+    forecast: Unscored
+    status: str
+    value: float | None
+    success: bool
+    reason: str | None
+    due: bool
+    answered: bool
+
+
+class StageFailed(Exception):
+    """A stage did what it could, stored it, and lists what it could not do."""
+
+    def __init__(self, stage: str, faults: list[str]) -> None:
+        self.faults = faults
+        more = f"\n… and {len(faults) - 10} more" if len(faults) > 10 else ""
+        super().__init__(f"{stage}: {len(faults)} failed:\n" + "\n".join(faults[:10]) + more)

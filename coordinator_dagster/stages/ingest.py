@@ -1,0 +1,86 @@
+"""Market data onto the tape: ask the feed for a range, store what it answers, note what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from coordinator_dagster.competition import Competition
+from coordinator_dagster.feeds.base import Feed
+from coordinator_dagster.stages.facts import Added
+from coordinator_dagster.windows import Window
+from slots.market import Series
+
+if TYPE_CHECKING:
+    from coordinator_dagster.store.store import Store
+
+BATCH = 20_000
+INSTANT = timedelta(microseconds=1)
+
+
+@dataclass
+class IngestReport:
+    """Records the feed offered, new ones, restated ones, standing gaps, and completeness by series."""
+
+    offered: int = 0
+    new: int = 0
+    restated: int = 0
+    gaps: int = 0
+    complete_through: dict[str, datetime | None] = field(default_factory=dict)
+
+
+def contest_series(competition: Competition, feed: Feed) -> tuple[Series, ...]:
+    """The pack's series at this feed, in the pack's order."""
+    return tuple(feed.series(one.asset, one.kind, one.granularity) for one in competition.pack.series)
+
+
+def ingest(competition: Competition, store: Store, feed: Feed, windows: Sequence[Window]) -> IngestReport:
+    """Every record of these windows that the feed has: events over in `(start, end]`.
+
+    With the competition's first window comes the history before it that the first inputs look back on.
+    """
+    report = IngestReport()
+    for series in contest_series(competition, feed):
+        known = feed.known_through(series)
+        for start, end in _stretches(competition, windows):
+            if start < (until := min(end, known)):
+                _ingest_range(competition, store, feed, series, start, until, report)
+        report.complete_through[str(series)] = store.tape.complete_through([series])
+    return report
+
+
+def _stretches(competition: Competition, windows: Sequence[Window]) -> list[tuple[datetime, datetime]]:
+    """The windows joined where they touch."""
+    stretches: list[tuple[datetime, datetime]] = []
+    for window in windows:
+        start = competition.tape_start if window.start <= competition.start else window.start
+        if stretches and stretches[-1][1] == start:
+            stretches[-1] = (stretches[-1][0], window.end)
+        else:
+            stretches.append((start, window.end))
+    return stretches
+
+
+def _ingest_range(competition: Competition, store: Store, feed: Feed, series: Series, start: datetime,
+                  end: datetime, report: IngestReport) -> None:
+    arriving = feed.fetch(series, start - series.step + INSTANT, end - series.step + INSTANT)
+    done = start
+    while batch := list(islice(arriving, BATCH)):
+        # Only what the batch has passed is known; the rest of the range is still to be asked for.
+        reached = end if len(batch) < BATCH else batch[-1].event_end
+        _add(store.tape.add(series, batch, (done, reached), competition.tape_start), report)
+        done = reached
+    if done < end:
+        _add(store.tape.add(series, [], (done, end), competition.tape_start), report)
+    if feed.every_bar and series.kind == "candle":
+        given_up = "the tape has ended and does not hold these candles" if feed.fixed else None
+        report.gaps += store.gaps.record(series, (start, end), given_up)
+
+
+def _add(added: Added, report: IngestReport) -> None:
+    report.offered += added.offered
+    report.new += added.new
+    report.restated += added.restated

@@ -1,0 +1,88 @@
+"""What every model is given at an instant: built from the tape as of then, stored once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import orjson
+
+from coordinator_dagster.competition import Competition
+from coordinator_dagster.feeds.base import Feed
+from coordinator_dagster.stages.facts import StoredInput
+from coordinator_dagster.stages.ingest import contest_series
+from coordinator_dagster.stages.numbers import not_json
+from coordinator_dagster.windows import Window, instants
+from slots.loader import Slot, SlotFailure
+from slots.market import Series
+from slots.tape import Tape, TapeSource
+
+if TYPE_CHECKING:
+    from coordinator_dagster.store.store import Store
+
+
+@dataclass
+class InputsReport:
+    """Inputs built now, there before, and instants that still wait for their data, with the reason."""
+
+    built: int = 0
+    kept: int = 0
+    waiting: int = 0
+    reason: str | None = None
+
+
+def build_inputs(competition: Competition, store: Store, feed: Feed, windows: Sequence[Window]) -> InputsReport:
+    """The input of each due instant in these windows that is complete on the tape.
+
+    Raises SlotFailure when a slot raises or gives what is not JSON of finite numbers.
+    """
+    slots = competition.slots("RAW_INPUT_PROVIDER", "INFERENCE_INPUT_BUILDER")
+    series = contest_series(competition, feed)
+    through = store.tape.complete_through(series)
+    report = InputsReport()
+    for window in windows:
+        due = due_instants(competition, window)
+        kept = store.cycles.input_instants(window)
+        ready = [t for t in due if t not in kept and (not series or (through is not None and t <= through))]
+        report.kept += len(kept)
+        report.waiting += len(due) - len(kept) - len(ready)
+        if ready:
+            look_back = competition.settings.feed_candles_window + 1
+            source = store.tape.cached(series, window.start, window.end, look_back)
+            store.cycles.add_inputs([_build(competition, slots, source, series, t) for t in ready])
+            report.built += len(ready)
+    if report.waiting:
+        report.reason = waiting_for(series, through)
+    return report
+
+
+def due_instants(competition: Competition, window: Window) -> list[datetime]:
+    """The instants of the window at which some config is due, in order."""
+    return sorted({t for config in competition.pack.configs for t in instants(window, config.every)})
+
+
+def waiting_for(series: Sequence[Series], through: datetime | None) -> str:
+    """Why later instants are not ready, for people."""
+    names = ", ".join(map(str, series))
+    if through is None:
+        return f"{names}: not ingested contiguously from the competition's start; materialize market_records"
+    return f"{names}: complete through {through.isoformat()} only; later records have not come"
+
+
+def _build(competition: Competition, slots: Mapping[str, Slot], source: TapeSource, series: tuple[Series, ...],
+           now: datetime) -> StoredInput:
+    cut_off = now + competition.pack.input_wait
+    raw = slots["RAW_INPUT_PROVIDER"](
+        now=now,
+        tape=Tape(source, now, series, cut_off),
+        configs=[config.as_slot_config() for config in competition.pack.configs],
+        candles_window=competition.settings.feed_candles_window,
+    )
+    slot = slots["INFERENCE_INPUT_BUILDER"]
+    payload = slot(raw_input=raw, now=now)
+    fault = "is not an object" if not isinstance(payload, dict) else not_json(payload)
+    if fault:
+        raise SlotFailure(f"{slot.at}: at {now.isoformat()} the input: {fault}; return JSON of finite numbers")
+    return StoredInput(now, cut_off, orjson.dumps(payload))

@@ -1,0 +1,42 @@
+"""Numbers are numbers, text is text: what cannot be stored is refused where it enters."""
+
+import math
+from typing import Any
+
+DEEPEST = 50
+WIDEST_INT = 2**63
+
+
+def not_json(value: Any, where: str = "it", depth: int = 0) -> str | None:
+    """Why a value cannot be stored as JSON of finite numbers, naming the place; None when it can."""
+    if value is None or isinstance(value, bool):
+        return None
+    if isinstance(value, str):
+        return None if clean_text(value) == value else f"{where} holds characters that are no text"
+    if isinstance(value, int):
+        return None if -WIDEST_INT <= value < WIDEST_INT else f"{where} is an integer of more than 64 bits"
+    if isinstance(value, float):
+        return None if math.isfinite(value) else f"{where} is {value}, not a finite number"
+    if depth == DEEPEST:
+        return f"{where} is nested more than {DEEPEST} deep"
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str) or clean_text(key) != key:
+                return f"{where} has a key {key!r} that is no text"
+            if fault := not_json(item, f"{where}.{key}", depth + 1):
+                return fault
+        return None
+    if isinstance(value, list | tuple):
+        faults = (not_json(item, f"{where}[{place}]", depth + 1) for place, item in enumerate(value))
+        return next((fault for fault in faults if fault), None)
+    return f"{where} is a {type(value).__name__}, not JSON"
+
+
+def clean_text(text: str) -> str:
+    """Text that PostgreSQL takes: no NUL, no half of a surrogate pair."""
+    return text.replace("\0", "").encode(errors="replace").decode()
+
+
+def is_number(value: Any) -> bool:
+    """A finite int or float; a boolean is none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

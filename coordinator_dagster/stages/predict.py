@@ -1,0 +1,161 @@
+"""Ask the models: each instant's cycles in order, a window at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from coordinator_dagster.clock import Clock
+from coordinator_dagster.competition import Competition
+from coordinator_dagster.packs import PredictionConfig
+from coordinator_dagster.runners.base import Answer, Call, Runner
+from coordinator_dagster.stages.facts import Cycle, Forecast, StoredInput
+from coordinator_dagster.stages.numbers import clean_text, not_json
+from coordinator_dagster.windows import Window, instants
+from slots.loader import Slot, SlotFailure, describe
+
+if TYPE_CHECKING:
+    from coordinator_dagster.store.store import Store
+
+RAW_SHOWN = 2_000
+
+
+@dataclass
+class PredictReport:
+    """Cycles performed now, ended before, missed, still planned; and forecasts by status."""
+
+    performed: int = 0
+    kept: int = 0
+    missed: int = 0
+    planned: int = 0
+    statuses: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Asking:
+    """A cycle on its way to the models."""
+
+    config: PredictionConfig
+    cycle: Cycle
+    call: Call
+
+
+def predict(competition: Competition, store: Store, runner: Runner, clock: Clock,
+            windows: Sequence[Window]) -> PredictReport:
+    """Perform the cycles of these windows that have an input; nothing that has ended is asked again.
+
+    In a live schema a window that is over is only recorded: its cycles are MISSED.
+    """
+    slots = competition.slots("PREDICTION_SCOPE_BUILDER", "PREDICT_CALL_BUILDER", "INFERENCE_OUTPUT_VALIDATOR")
+    store.cycles.sync_models(runner.models())
+    report = PredictReport()
+    for window in windows:
+        ended = store.cycles.ended(window)
+        due = [(t, config) for config in competition.pack.configs for t in instants(window, config.every)
+               if (config.id, t) not in ended]
+        due.sort(key=lambda one: one[0])
+        report.kept += len(ended)
+        if not due:
+            continue
+        if competition.settings.mode == "live" and window.end <= clock.now():
+            cycles, forecasts = [_missed(t, config) for t, config in due], []
+        else:
+            cycles, forecasts = _perform(competition, store, runner, slots, window, due)
+        store.cycles.add(window, cycles, forecasts)
+        _count(report, cycles, forecasts)
+    return report
+
+
+def _missed(t: datetime, config: PredictionConfig) -> Cycle:
+    return Cycle(config.id, t, t + config.horizon, "MISSED", "no live run performed it before its window ended")
+
+
+def _perform(competition: Competition, store: Store, runner: Runner, slots: Mapping[str, Slot], window: Window,
+             due: Sequence[tuple[datetime, PredictionConfig]]) -> tuple[list[Cycle], list[Forecast]]:
+    inputs = store.cycles.inputs(window)
+    cycles, forecasts = [], []
+    if inputs:
+        runner.fresh()
+    by_instant: dict[datetime, list[PredictionConfig]] = {}
+    for t, config in due:
+        by_instant.setdefault(t, []).append(config)
+    for t, configs in by_instant.items():
+        if t not in inputs:
+            cycles += [Cycle(one.id, t, t + one.horizon, "planned", "its input is not there yet") for one in configs]
+            continue
+        asking = _prepare(slots, inputs[t], configs)
+        answers = runner.ask(inputs[t].payload, [one.call for one in asking], competition.timeout(configs))
+        cycles += [one.cycle for one in asking]
+        for place, one in enumerate(asking):
+            deadline = competition.pack.deadline(one.config)
+            forecasts += [_forecast(slots["INFERENCE_OUTPUT_VALIDATOR"], model_id, one.cycle, own[place], deadline)
+                          for model_id, own in answers.items()]
+    return cycles, forecasts
+
+
+def _prepare(slots: Mapping[str, Slot], given: StoredInput, configs: Sequence[PredictionConfig]) -> list[_Asking]:
+    t, inference_input = given.performed_at, orjson.loads(given.payload)
+    asking = []
+    for config in configs:
+        offered = {"config": config.as_slot_config(), "inference_input": inference_input, "now": t}
+        envelope = _checked(slots["PREDICTION_SCOPE_BUILDER"], {"scope_key": str, "scope": dict}, offered)
+        call = _checked(slots["PREDICT_CALL_BUILDER"], {"args": list, "kwargs": dict},
+                        offered | {"scope": envelope["scope"]})
+        cycle = Cycle(config.id, t, t + config.horizon, "PERFORMED", None, given.cut_off, envelope["scope_key"],
+                      envelope["scope"])
+        asking.append(_Asking(config, cycle, Call(call["args"], call["kwargs"])))
+    return asking
+
+
+def _checked(slot: Slot, shape: Mapping[str, type], offered: Mapping[str, Any]) -> dict[str, Any]:
+    """What the slot returned, when it is an object of that shape in JSON."""
+    found = slot(**offered)
+    shown = ", ".join(f'"{name}": {kind.__name__}' for name, kind in shape.items())
+    if not isinstance(found, dict) or any(not isinstance(found.get(name), kind) for name, kind in shape.items()):
+        raise SlotFailure(f"{slot.at}: returned {found!r:.200}; it must return {{{shown}}}")
+    if fault := not_json(found):
+        raise SlotFailure(f"{slot.at}: {fault}; it must return JSON of finite numbers")
+    return found
+
+
+def _forecast(validator: Slot, model_id: str, cycle: Cycle, answer: Answer, deadline: timedelta) -> Forecast:
+    """The answer as a fact: validated, and LATE past its deadline after the cut-off."""
+    assert cycle.cut_off is not None
+    elapsed = timedelta(seconds=answer.elapsed)
+    status, output, meta = answer.status, None, {}
+    if status == "SUCCESS":
+        output, reason = _validated(validator, answer.output, cycle)
+        if reason is not None:
+            status, meta = "FAILED", {"reason": clean_text(reason), "raw": repr(answer.output)[:RAW_SHOWN]}
+        elif elapsed > deadline:
+            status = "LATE"
+            meta = {"reason": f"answered after {answer.elapsed:.3f} s, allowed were {deadline.total_seconds():g} s"}
+    else:
+        meta = {"reason": clean_text(answer.reason or "")}
+    answered_at = cycle.cut_off + elapsed if answer.status == "SUCCESS" else None
+    return Forecast(model_id, cycle, status, answer.exec_time_ms, output, cycle.cut_off, answered_at, meta)
+
+
+def _validated(validator: Slot, given: Any, cycle: Cycle) -> tuple[dict[str, Any] | None, str | None]:
+    """The output as the validator returns it, or why the answer fails."""
+    try:
+        output = validator(inference_output=given, scope=cycle.scope)
+    except SlotFailure as failure:
+        return None, describe(failure.__cause__) if failure.__cause__ else str(failure)
+    if not isinstance(output, dict):
+        return None, f"the validator returned a {type(output).__name__}, not an object"
+    fault = not_json(output)
+    return (None, fault) if fault else (output, None)
+
+
+def _count(report: PredictReport, cycles: Sequence[Cycle], forecasts: Sequence[Forecast]) -> None:
+    for cycle in cycles:
+        report.performed += cycle.status == "PERFORMED"
+        report.missed += cycle.status == "MISSED"
+        report.planned += cycle.status == "planned"
+    for forecast in forecasts:
+        report.statuses[forecast.status] = report.statuses.get(forecast.status, 0) + 1

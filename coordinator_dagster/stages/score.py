@@ -1,0 +1,124 @@
+"""Score every forecast of a settled cycle, charge absences, and keep the sums per window."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from coordinator_dagster.competition import Competition
+from coordinator_dagster.packs import Pack
+from coordinator_dagster.stages.facts import ScoreRow, Unscored
+from coordinator_dagster.stages.numbers import is_number
+from coordinator_dagster.windows import Window
+from slots.loader import Slot, SlotFailure
+from slots.views import Rollup
+
+if TYPE_CHECKING:
+    from coordinator_dagster.store.store import Store
+
+FEWEST_FOR_PERCENTILE = 3
+
+
+@dataclass
+class ScoreReport:
+    """Forecasts scored, charged and exempt now; failures of the scoring slot are among the exempt."""
+
+    scored: int = 0
+    charged: int = 0
+    exempt: int = 0
+    slot_failures: int = 0
+    first_failure: str | None = None
+
+
+def score(competition: Competition, store: Store, windows: Sequence[Window]) -> ScoreReport:
+    """Score what these windows settled and has no score yet, and renew the rollups it falls in."""
+    slot = competition.slots("SCORING_FUNCTION")["SCORING_FUNCTION"]
+    version = competition.score_version()
+    forecasts = store.scores.unscored(windows, competition.truth_version(), version)
+    report = ScoreReport()
+    if not forecasts:
+        return report
+    scores: list[ScoreRow] = []
+    for _, cycle in groupby(forecasts, key=lambda one: (one.performed_at, one.config_id)):
+        scores += _score_cycle(competition.pack, slot, list(cycle), report)
+    store.scores.add(scores, version)
+    touched = {competition.windows.resolving(one.resolvable_at) for one in forecasts}
+    for window in sorted(touched):
+        store.scores.replace_rollups(window, version, _rollups(store, window, version))
+    for status, name in (("SCORED", "scored"), ("CHARGED", "charged"), ("EXEMPT", "exempt")):
+        setattr(report, name, sum(one.status == status for one in scores))
+    return report
+
+
+def _score_cycle(pack: Pack, slot: Slot, cycle: Sequence[Unscored], report: ScoreReport) -> list[ScoreRow]:
+    """The answered forecasts by the slot, the rest by the pack's `missing` rule; in the order given."""
+    answered = {one.model_id: _score_answer(slot, one, report) for one in cycle if _counts(one)}
+    values = [one.value for one in answered.values() if one.value is not None]
+    return [answered.get(one.model_id) or _absence(pack, one, values) for one in cycle]
+
+
+def _counts(forecast: Unscored) -> bool:
+    return forecast.truth_status == "RESOLVED" and forecast.status == "SUCCESS"
+
+
+def _score_answer(slot: Slot, forecast: Unscored, report: ScoreReport) -> ScoreRow:
+    try:
+        found = slot(prediction=forecast.output, ground_truth=forecast.truth, scope=forecast.scope)
+        value, success = found["value"], bool(found["success"])
+        if success and not is_number(value):
+            raise SlotFailure(f"{slot.at}: value is {value!r}, not a finite number")
+    except (SlotFailure, LookupError, TypeError) as failure:
+        report.slot_failures += 1
+        report.first_failure = report.first_failure or str(failure)
+        # The slot's fault is ours: that forecast is not charged, and the rest stands.
+        return ScoreRow(forecast, "EXEMPT", None, False, f"the scorer failed: {failure}", due=False, answered=True)
+    if not success:
+        reason = str(found.get("failed_reason"))
+        return ScoreRow(forecast, "EXEMPT", None, False, reason, due=True, answered=True)
+    return ScoreRow(forecast, "SCORED", float(value), True, None, due=True, answered=True)
+
+
+def _absence(pack: Pack, forecast: Unscored, values: Sequence[float]) -> ScoreRow:
+    """What a forecast costs that did not come, or came to nothing."""
+    if forecast.truth_status == "VOID":
+        reason = f"VOID: {forecast.truth_reason}"
+        return ScoreRow(forecast, "EXEMPT", None, False, reason, due=False, answered=forecast.status == "SUCCESS")
+    if forecast.status == "PLATFORM_FAULT":
+        return ScoreRow(forecast, "EXEMPT", None, False, "not charged: our fault", due=False, answered=False)
+    if pack.missing.rule == "skip":
+        return ScoreRow(forecast, "EXEMPT", None, False, f"not charged: {forecast.status}", due=True, answered=False)
+    value, rule = charge(pack, values)
+    reason = f"CHARGED: {forecast.status}, {rule}"
+    return ScoreRow(forecast, "CHARGED", value, True, reason, due=True, answered=False)
+
+
+def charge(pack: Pack, values: Sequence[float]) -> tuple[float, str]:
+    """The cost of an absence, and the rule that gave it.
+
+    `percentile`: of the cycle's answered scores, best to worst, the one at nearest rank; with fewer than
+    three, the worst score. Never better than that rank: silence must not beat a bad score.
+    """
+    if pack.missing.rule == "worst" or len(values) < FEWEST_FOR_PERCENTILE:
+        return pack.worst_score, "the worst score"
+    best_first = sorted(values, reverse=pack.score_direction == "desc")
+    rank = math.ceil(pack.missing.percentile / 100 * len(values))
+    return best_first[rank - 1], f"the {pack.missing.percentile}th percentile of {len(values)} answers"
+
+
+def _rollups(store: Store, window: Window, version: str) -> Iterable[Rollup]:
+    rows = store.scores.values(window, version)
+    for (model_id, scope_key), group in groupby(rows, key=lambda row: (row.model_id, row.scope_key)):
+        own = list(group)
+        values = [row.score_value for row in own if row.score_value is not None]
+        yield Rollup(
+            model_id, scope_key, window.start, window.end,
+            due=sum(row.due for row in own),
+            answered=sum(row.due and row.answered for row in own),
+            scored=len(values),
+            charged=sum(row.status == "CHARGED" for row in own),
+            total=math.fsum(values),
+            total_squares=math.fsum(value * value for value in values),
+        )

@@ -1,0 +1,139 @@
+"""A competition's schema in PostgreSQL: connections, bulk writes, migrations."""
+
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+import psycopg2.extras
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.engine import Row
+from sqlalchemy.exc import OperationalError
+
+from coordinator_dagster.errors import UserError
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+PARTITIONED = ("market_records", "forecasts", "scores")
+COPY_CHUNK = 16 * 1024 * 1024
+OLDEST_SERVER = 150000
+
+
+def with_driver(url: str) -> str:
+    """The URL with psycopg2 named: SQLAlchemy 2.1 takes a bare `postgresql://` for psycopg 3."""
+    parsed = make_url(url)
+    if parsed.drivername in ("postgres", "postgresql"):
+        parsed = parsed.set(drivername="postgresql+psycopg2")
+    if parsed.drivername != "postgresql+psycopg2":
+        raise UserError(f"DATABASE_URL: {parsed.drivername}:// is not PostgreSQL; use postgresql://…")
+    return parsed.render_as_string(hide_password=False)
+
+
+class Database:
+    """One competition's schema. Everything in it is unqualified: the search path says which schema."""
+
+    def __init__(self, url: str, schema: str) -> None:
+        self.url, self.schema = with_driver(url), schema
+        options = f"-c search_path={schema} -c timezone=UTC -c statement_timeout=0"
+        self.engine: Engine = create_engine(self.url, connect_args={"options": options}, pool_pre_ping=True)
+        self._months: set[tuple[str, int, int]] = set()
+        event.listen(self.engine, "connect", _fast_json)
+
+    def read(self, sql: str, **parameters: Any) -> Sequence[Row[Any]]:
+        """The rows of a query."""
+        with self.engine.connect() as connection:
+            return connection.execute(text(sql), parameters).all()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """All or nothing."""
+        with self.engine.begin() as connection:
+            yield connection
+
+    def copy(
+        self, connection: Connection, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]
+    ) -> int:
+        """COPY rows into a table; returns how many. Lists and dicts become JSON, `bytes` are JSON already."""
+        cursor = connection.connection.cursor()
+        statement = f"copy {table} ({', '.join(columns)}) from stdin"
+        count, buffer = 0, io.StringIO()
+        for row in rows:
+            buffer.write("\t".join(map(_field, row)) + "\n")
+            count += 1
+            if buffer.tell() > COPY_CHUNK:
+                _send(cursor, statement, buffer)
+                buffer = io.StringIO()
+        if buffer.tell():
+            _send(cursor, statement, buffer)
+        return count
+
+    def ensure_months(self, table: str, start: datetime, end: datetime) -> None:
+        """Create the monthly partitions of a table for `[start, end]`."""
+        month = (start.year, start.month)
+        while month <= (end.year, end.month):
+            following = (month[0] + month[1] // 12, month[1] % 12 + 1)
+            if (table, *month) not in self._months:
+                with self.transaction() as connection:
+                    # Two processes may want the same month: `if not exists` alone races in PostgreSQL.
+                    connection.execute(text("select pg_advisory_xact_lock(hashtext(:name))"),
+                                       {"name": f"{self.schema}.{table}"})
+                    connection.execute(text(
+                        f"create table if not exists {table}_{month[0]:04}_{month[1]:02} partition of {table} "
+                        f"for values from ('{month[0]:04}-{month[1]:02}-01 00:00+00') "
+                        f"to ('{following[0]:04}-{following[1]:02}-01 00:00+00')"
+                    ))
+                self._months.add((table, *month))
+            month = following
+
+    def migrate(self) -> None:
+        """Create the schema and bring its tables up to date; UserError when the server cannot be used."""
+        try:
+            with self.engine.begin() as connection:
+                version = connection.execute(text("show server_version_num")).scalar_one()
+                if int(version) < OLDEST_SERVER:
+                    raise UserError(f"DATABASE_URL: PostgreSQL {int(version) // 10000} is too old; use 15 or later")
+                connection.execute(text("select pg_advisory_xact_lock(hashtext(:name))"), {"name": self.schema})
+                connection.execute(text(f'create schema if not exists "{self.schema}"'))
+                config = Config(attributes={"connection": connection, "schema": self.schema})
+                config.set_main_option("script_location", str(MIGRATIONS))
+                command.upgrade(config, "head")
+        except OperationalError as error:
+            server = make_url(self.url).render_as_string(hide_password=True)
+            raise UserError(
+                f"DATABASE_URL: cannot connect to {server}: {str(error.orig).strip()}; start the server or mend "
+                "the URL, or unset DATABASE_URL to use the embedded PostgreSQL"
+            ) from None
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def _fast_json(connection: Any, _record: Any) -> None:
+    psycopg2.extras.register_default_jsonb(connection, globally=False, loads=orjson.loads)
+
+
+def _send(cursor: Any, statement: str, buffer: io.StringIO) -> None:
+    buffer.seek(0)
+    cursor.copy_expert(statement, buffer)
+
+
+_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+
+
+def _field(value: Any) -> str:
+    """One value in COPY's text format."""
+    if value is None:
+        return "\\N"
+    if isinstance(value, str):
+        return value.translate(_ESCAPES)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, dict | list):
+        return orjson.dumps(value).decode().replace("\\", "\\\\")
+    if isinstance(value, bytes):
+        return value.decode().replace("\\", "\\\\")
+    return str(value)

@@ -1,0 +1,87 @@
+"""`scores`, one per forecast and version, and their `score_rollups` per hour."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import text
+
+from coordinator_dagster.stages.facts import ScoreRow, Unscored
+from coordinator_dagster.store.database import Database
+from coordinator_dagster.store.truths import IN_WINDOWS, settling
+from coordinator_dagster.windows import Window
+from slots.views import Rollup, Score, ScoredPrediction
+
+COLUMNS = ("model_id", "prediction_config_id", "scope_key", "performed_at", "resolvable_at", "version",
+           "status", "score_value", "score_success", "score_failed_reason", "due", "answered")
+ROLLUP_COLUMNS = ("version", "model_id", "scope_key", "window_start", "window_end", "due", "answered", "scored",
+                  "charged", "score_sum", "score_sum_squares")
+
+
+class ScoreTables:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def unscored(self, windows: Sequence[Window], truth_version: str, version: str) -> list[Unscored]:
+        """The forecasts of settled cycles without a score in this version, by time, config and model."""
+        rows = self._database.read(
+            "select f.model_id, f.prediction_config_id, f.scope_key, f.scope_jsonb, f.performed_at, "
+            " f.resolvable_at, f.status, f.inference_output_jsonb, c.status as truth_status, "
+            " c.reason, c.truth_jsonb "
+            "from ground_truths c join forecasts f on f.performed_at = c.performed_at "
+            " and f.prediction_config_id = c.prediction_config_id "
+            "left join scores s on s.performed_at = f.performed_at "
+            " and s.prediction_config_id = f.prediction_config_id and s.model_id = f.model_id "
+            " and s.version = :version "
+            f"where {IN_WINDOWS} and c.version = :truth_version and s.version is null "
+            "order by f.performed_at, f.prediction_config_id, f.model_id",
+            **settling(windows), truth_version=truth_version, version=version)
+        return [Unscored(*row) for row in rows]
+
+    def add(self, scores: Sequence[ScoreRow], version: str) -> None:
+        first, last = scores[0].forecast.performed_at, scores[-1].forecast.performed_at
+        self._database.ensure_months("scores", first, last)
+        with self._database.transaction() as connection:
+            self._database.copy(connection, "scores", COLUMNS, (
+                (one.forecast.model_id, one.forecast.config_id, one.forecast.scope_key,
+                 one.forecast.performed_at, one.forecast.resolvable_at, version, one.status, one.value,
+                 one.success, one.reason, one.due, one.answered) for one in scores))
+
+    def values(self, window: Window, version: str) -> Sequence[Any]:
+        """The scores resolvable in `(start, end]`, ordered by model, scope, time and config."""
+        return self._database.read(
+            "select model_id, scope_key, status, score_value, due, answered from scores "
+            "where version = :version and resolvable_at > :start and resolvable_at <= :end "
+            "order by model_id, scope_key, performed_at, prediction_config_id",
+            version=version, start=window.start, end=window.end)
+
+    def replace_rollups(self, window: Window, version: str, rollups: Iterable[Rollup]) -> None:
+        """The window's rollups, whole; an unchanged one stays as it is."""
+        with self._database.transaction() as connection:
+            connection.execute(text("delete from score_rollups where version = :version and window_end = :end"),
+                               {"version": version, "end": window.end})
+            self._database.copy(connection, "score_rollups", ROLLUP_COLUMNS, (
+                (version, one.model_id, one.scope_key, one.window_start, one.window_end, one.due, one.answered,
+                 one.scored, one.charged, one.total, one.total_squares) for one in rollups))
+
+    def rollups(self, after: datetime, until: datetime, version: str) -> list[Rollup]:
+        """The rollups of the windows that end in `(after, until]`, by model, scope and time."""
+        rows = self._database.read(
+            "select model_id, scope_key, window_start, window_end, due, answered, scored, charged, score_sum, "
+            " score_sum_squares from score_rollups "
+            "where version = :version and window_end > :after and window_end <= :until "
+            "order by model_id, scope_key, window_end", version=version, after=after, until=until)
+        return [Rollup(*row) for row in rows]
+
+    def scored_predictions(self, after: datetime, until: datetime, version: str) -> list[ScoredPrediction]:
+        """Every score with a value resolvable in `(after, until]`, by time, config and model."""
+        rows = self._database.read(
+            "select s.model_id, s.scope_key, f.scope_jsonb, f.status, s.performed_at, "
+            " f.inference_output_jsonb, s.score_value, s.score_success, s.score_failed_reason, "
+            " s.score_scored_at from scores s join forecasts f on f.performed_at = s.performed_at "
+            " and f.prediction_config_id = s.prediction_config_id and f.model_id = s.model_id "
+            "where s.version = :version and s.resolvable_at > :after and s.resolvable_at <= :until "
+            " and s.status <> 'EXEMPT' "
+            "order by s.performed_at, s.prediction_config_id, s.model_id",
+            version=version, after=after, until=until)
+        return [ScoredPrediction(*row[:6], Score(*row[6:])) for row in rows]

@@ -1,0 +1,42 @@
+"""The canonical tables of one competition, opened."""
+
+from coordinator_dagster.competition import Competition
+from coordinator_dagster.store.boards import BoardTables
+from coordinator_dagster.store.cycles import CycleTables
+from coordinator_dagster.store.database import Database
+from coordinator_dagster.store.embedded import start_embedded
+from coordinator_dagster.store.gaps import GapTable
+from coordinator_dagster.store.scores import ScoreTables
+from coordinator_dagster.store.tape import TapeTable
+from coordinator_dagster.store.truths import TruthTable
+
+
+def database_url(competition: Competition) -> str:
+    """DATABASE_URL, or the embedded server's, which this starts."""
+    url = competition.settings.database_url
+    return url.get_secret_value() if url else start_embedded(competition.home)
+
+
+class Store:
+    """Every SQL statement is behind one of its parts."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.tape = TapeTable(database)
+        self.gaps = GapTable(database)
+        self.cycles = CycleTables(database)
+        self.truths = TruthTable(database)
+        self.scores = ScoreTables(database)
+        self.boards = BoardTables(database)
+
+    def close(self) -> None:
+        self.database.close()
+
+
+def open_store(competition: Competition) -> Store:
+    """The competition's store, its schema made and up to date, its configs known."""
+    database = Database(database_url(competition), competition.schema)
+    database.migrate()
+    store = Store(database)
+    store.cycles.sync_configs(competition.pack.scheduled_prediction_configs)
+    return store

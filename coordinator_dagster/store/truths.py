@@ -1,0 +1,43 @@
+"""`ground_truths`: one per cycle and version."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from coordinator_dagster.stages.facts import Cycle, Truth
+from coordinator_dagster.store.database import Database
+from coordinator_dagster.windows import Window
+
+COLUMNS = ("prediction_config_id", "performed_at", "version", "resolvable_at", "status", "reason",
+           "truth_jsonb")
+
+
+def settling(windows: Sequence[Window]) -> dict[str, datetime]:
+    """The parameters of `IN_WINDOWS`."""
+    return {"start": windows[0].start, "end": windows[-1].end}
+
+
+# The cycles that settling these windows is about: those performed in them, and earlier ones whose truth
+# falls in them, so that the last cycles of a window are settled with the next.
+IN_WINDOWS = "c.performed_at < :end and (c.performed_at >= :start or c.resolvable_at > :start)"
+
+
+class TruthTable:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def unresolved(self, windows: Sequence[Window], version: str) -> list[Cycle]:
+        """The performed cycles of these windows that have no truth in this version, in order of time."""
+        rows = self._database.read(
+            "select c.prediction_config_id, c.performed_at, c.resolvable_at, c.status, c.reason, c.cut_off, "
+            " c.scope_key, c.scope_jsonb from cycles c left join ground_truths g "
+            " on g.performed_at = c.performed_at and g.prediction_config_id = c.prediction_config_id "
+            " and g.version = :version "
+            f"where {IN_WINDOWS} and c.status = 'PERFORMED' and g.version is null "
+            "order by c.performed_at, c.prediction_config_id", **settling(windows), version=version)
+        return [Cycle(*row) for row in rows]
+
+    def add(self, truths: Sequence[Truth], version: str) -> None:
+        with self._database.transaction() as connection:
+            self._database.copy(connection, "ground_truths", COLUMNS, (
+                (one.cycle.config_id, one.cycle.performed_at, version, one.cycle.resolvable_at, one.status,
+                 one.reason, one.content) for one in truths))
