@@ -4,10 +4,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from coordinator_dagster.runtime import Runtime
-from coordinator_dagster.windows import Window
-
-WINDOWS_AT_ONCE = 24
+from coordinator_dagster.runtime import WINDOWS_AT_ONCE, Runtime
+from coordinator_dagster.windows import Window, stretches
 
 
 @dataclass
@@ -28,8 +26,7 @@ class ReplayReport:
 def replay(runtime: Runtime, windows: Sequence[Window], progress: Callable[[int], None]) -> ReplayReport:
     """Every stage over these windows, a day's worth at a time; `progress` is told how many are done."""
     report = ReplayReport()
-    for first in range(0, len(windows), WINDOWS_AT_ONCE):
-        some = windows[first : first + WINDOWS_AT_ONCE]
+    for some in stretches(windows, WINDOWS_AT_ONCE):
         report.records += runtime.ingest(some).new
         given = runtime.build_inputs(some)
         asked = runtime.predict(some)

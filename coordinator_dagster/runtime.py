@@ -15,6 +15,9 @@ from coordinator_dagster.stages.ingest import contest_series
 from coordinator_dagster.store.store import Store, open_store
 from coordinator_dagster.windows import Window
 
+# How much of the past one pass works on: a day bounds the memory, and is enough for bulk.
+WINDOWS_AT_ONCE = 24
+
 
 @dataclass
 class Runtime:

@@ -32,6 +32,7 @@ class Settings(BaseSettings):
     competition: str = Field("demo", description="slug: names the database schema and the assets")
     mode: Literal["live", "replay"] = Field("replay", description="fixed per competition schema")
     competition_start: datetime | None = Field(None, description="the first window's start, an hour, UTC")
+    competition_end: datetime | None = Field(None, description="no cycle from then on, an hour, UTC; unset: open")
     window: Literal["hour", "day"] = Field("hour", description="how long a Dagster partition is")
     pack: str = Field("baseline", description="a pack's id, or the path of a .json file")
     database_url: SecretStr | None = Field(None, description="PostgreSQL; unset: embedded, in .coordinator")
@@ -63,7 +64,7 @@ class Settings(BaseSettings):
             )
         return value
 
-    @field_validator("competition_start")
+    @field_validator("competition_start", "competition_end")
     @classmethod
     def _an_hour_in_utc(cls, value: datetime | None) -> datetime | None:
         if value is None:

@@ -1,6 +1,6 @@
 """Instants and windows: the grid that time is cut into. All times are aware and in UTC."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -62,3 +62,15 @@ def instants(window: Window, every: timedelta) -> Iterator[datetime]:
     while moment < window.end:
         yield moment
         moment += every
+
+
+def stretches(windows: Sequence[Window], at_most: int) -> Iterator[list[Window]]:
+    """The windows in runs that follow on each other, none longer than `at_most`."""
+    run: list[Window] = []
+    for window in sorted(windows):
+        if run and (run[-1].end != window.start or len(run) == at_most):
+            yield run
+            run = []
+        run.append(window)
+    if run:
+        yield run

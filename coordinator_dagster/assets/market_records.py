@@ -1,0 +1,20 @@
+"""The tape."""
+
+import dagster as dg
+
+from coordinator_dagster.assets.window_asset import window_asset
+from coordinator_dagster.competition import Competition
+from coordinator_dagster.runtime import Runtime
+
+
+def market_records(competition: Competition) -> dg.AssetsDefinition:
+    return window_asset(
+        competition,
+        "market_records",
+        Runtime.ingest,
+        group="ingest",
+        kinds={"postgres", competition.settings.feed_provider},
+        description="Candles and ticks as the feed gave them, each once, the first one kept. A window holds what "
+        "was over in it; `market_ingestion_state` says through when each series is complete, `market_gaps` what "
+        "is missing. Materialize it again to fetch what was late.",
+    )

@@ -1,0 +1,74 @@
+"""What all windowed assets have in common: key, partitions, policies, and counts in their metadata."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from coordinator_dagster.competition import Competition
+from coordinator_dagster.partitions import window_partitions, windows_of
+from coordinator_dagster.runtime import WINDOWS_AT_ONCE, Runtime
+from coordinator_dagster.store.summaries import summarize
+from coordinator_dagster.windows import Window, stretches
+
+Step = Callable[[Runtime, Sequence[Window]], Any]
+# The assets whose rows carry the version of the scoring slots.
+VERSIONED = {"scores", "model_scores", "leaderboard"}
+
+Extra = Callable[[Runtime, Window], Mapping[str, Any]]
+
+
+def window_asset(
+    competition: Competition,
+    name: str,
+    step: Step,
+    *,
+    group: str,
+    kinds: set[str],
+    description: str,
+    deps: Mapping[str, dg.PartitionMapping | None] | None = None,
+    extra: Extra | None = None,
+) -> dg.AssetsDefinition:
+    """An asset that runs `step` over its windows; one run takes as many windows as it is given.
+
+    `deps` names the assets it reads, with the windows it needs of them. `extra` adds metadata about the
+    run's last window.
+    """
+
+    @dg.asset(
+        key=[competition.schema, name],
+        description=description,
+        group_name=group,
+        kinds=kinds,
+        owners=["team:operators"],
+        partitions_def=window_partitions(competition),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        # One batch run of a competition at a time: the pool's limit in dagster.yaml is 1.
+        pool=f"{competition.schema}_batch",
+        deps=[dg.AssetDep([competition.schema, dep], partition_mapping=mapping)
+              for dep, mapping in (deps or {}).items()],
+        required_resource_keys={"runtime"},
+    )
+    def run(context: dg.AssetExecutionContext) -> None:
+        runtime: Runtime = context.resources.runtime
+        windows, began = windows_of(context, competition), time.monotonic()
+        for some in stretches(windows, WINDOWS_AT_ONCE):
+            report = step(runtime, some)
+            context.log.info(f"{some[0].key} … {some[-1].key}: {report}")
+        _describe(context, runtime, windows, time.monotonic() - began, extra)
+
+    return run
+
+
+def _describe(context: dg.AssetExecutionContext, runtime: Runtime, windows: Sequence[Window], seconds: float,
+              extra: Extra | None) -> None:
+    """Each window's counts, its share of the step's time, and what is extra about the last."""
+    name, competition = context.asset_key.path[-1], runtime.competition
+    version = competition.score_version() if name in VERSIONED else ""
+    counts = summarize(runtime.store.database, name, windows, competition.windows.length, version)
+    for window in windows:
+        metadata = {**counts.get(window.start, {}), "seconds": seconds / len(windows)}
+        if extra and window == windows[-1]:
+            metadata |= extra(runtime, window)
+        context.add_asset_metadata(metadata, partition_key=window.key)

@@ -1,0 +1,98 @@
+"""Dagster's own tables: dagster-postgres, connecting only when something is read or written.
+
+So `dagster definitions validate` needs no database, and `dagster dev` in a fresh clone starts the embedded
+one. The URL is DAGSTER_POSTGRES_URL, which `coordinator dev` sets; without it, the schema `dagster` of the
+competition's database.
+"""
+
+import os
+from pathlib import Path
+from typing import Any, NoReturn
+
+from dagster._core.storage.defs_state.base import DefsStateStorage
+from dagster._serdes import ConfigurableClass, ConfigurableClassData
+from dagster_postgres import DagsterPostgresStorage
+from sqlalchemy import create_engine, event, make_url, text
+
+from coordinator_dagster.competition import default_home
+from coordinator_dagster.settings import read_settings
+from coordinator_dagster.store.database import with_driver
+from coordinator_dagster.store.embedded import start_embedded
+
+NOT_YET = "postgresql+psycopg2:///not-connected-yet"
+
+
+class LazyPostgresStorage(DagsterPostgresStorage):
+    """DagsterPostgresStorage that finds its server, and makes its tables, at the first connection."""
+
+    def __init__(self, inst_data: ConfigurableClassData | None = None) -> None:
+        super().__init__(NOT_YET, should_autocreate_tables=False, inst_data=inst_data)
+        self._arguments: dict[str, Any] = {}
+        for storage in (self._run_storage, self._event_log_storage, self._schedule_storage):
+            event.listen(storage._engine, "do_connect", self._find_server)
+
+    def _find_server(self, dialect: Any, _record: Any, _args: Any, parameters: dict[str, Any]) -> None:
+        if not self._arguments:
+            url = dagster_url()
+            DagsterPostgresStorage(url, should_autocreate_tables=True)
+            self._arguments = dialect.create_connect_args(make_url(url))[1]
+        parameters.clear()
+        parameters.update(self._arguments)
+
+    @classmethod
+    def config_type(cls) -> dict[str, Any]:
+        return {}
+
+    @classmethod
+    def from_config_value(  # type: ignore[override]
+        cls, inst_data: ConfigurableClassData | None, config_value: Any
+    ) -> "LazyPostgresStorage":
+        return cls(inst_data)
+
+
+class NoDefinitionsState(DefsStateStorage[Any], ConfigurableClass):
+    """We have no state-backed definitions; Dagster's default would ask the database for them at each load."""
+
+    def __init__(self, inst_data: ConfigurableClassData | None = None) -> None:
+        self._inst_data = inst_data
+
+    @property
+    def inst_data(self) -> ConfigurableClassData | None:
+        return self._inst_data
+
+    @classmethod
+    def config_type(cls) -> dict[str, Any]:
+        return {}
+
+    @classmethod
+    def from_config_value(
+        cls, inst_data: ConfigurableClassData | None, config_value: Any
+    ) -> "NoDefinitionsState":
+        return cls(inst_data)
+
+    def get_latest_defs_state_info(self) -> None:
+        return None
+
+    def download_state_to_path(self, key: str, version: str, path: Path) -> NoReturn:
+        raise NotImplementedError("this code location has no state-backed definitions")
+
+    def upload_state_from_path(self, key: str, version: str, path: Path) -> NoReturn:
+        raise NotImplementedError("this code location has no state-backed definitions")
+
+    def set_latest_version(self, key: str, version: str | None) -> NoReturn:
+        raise NotImplementedError("this code location has no state-backed definitions")
+
+
+def dagster_url() -> str:
+    """Where Dagster keeps its runs and events; starts the embedded server when nothing else is configured."""
+    if given := os.environ.get("DAGSTER_POSTGRES_URL"):
+        return with_driver(given)
+    home = default_home()
+    configured = read_settings(home).database_url
+    url = with_driver(configured.get_secret_value() if configured else start_embedded(home))
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text("create schema if not exists dagster"))
+    engine.dispose()
+    return make_url(url).update_query_dict({"options": "-csearch_path=dagster"}).render_as_string(
+        hide_password=False)

@@ -1,0 +1,76 @@
+"""Which feeds there are, and how one is built out of the settings."""
+
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from coordinator_dagster.clock import Clock
+from coordinator_dagster.errors import UserError
+from coordinator_dagster.feeds.base import Feed
+from coordinator_dagster.feeds.binance import BinanceFeed
+from coordinator_dagster.feeds.replay import ReplayFeed
+from coordinator_dagster.feeds.simulated import SimulatedFeed
+
+BINANCE_URL = "https://api.binance.com"
+
+
+class FeedSettings(Protocol):
+    """What a feed is built from: the settings `FEED_*`, read only."""
+
+    @property
+    def feed_provider(self) -> str: ...
+    @property
+    def feed_assets(self) -> Sequence[str]: ...
+    @property
+    def feed_poll_seconds(self) -> float: ...
+    @property
+    def feed_base_url(self) -> str | None: ...
+    @property
+    def feed_seed(self) -> int: ...
+    @property
+    def feed_tape_dir(self) -> Path | None: ...
+    @property
+    def feed_tape_provider(self) -> str | None: ...
+
+
+def _replay(settings: FeedSettings, clock: Clock) -> Feed:
+    if settings.feed_tape_dir is None:
+        raise UserError(
+            "FEED_TAPE_DIR is not set; FEED_PROVIDER=replay needs the folder of recorded CSV files"
+        )
+    return ReplayFeed(settings.feed_tape_dir, settings.feed_tape_provider, clock)
+
+
+def _simulated(settings: FeedSettings, clock: Clock) -> Feed:
+    return SimulatedFeed(_assets(settings), settings.feed_seed, clock)
+
+
+def _binance(settings: FeedSettings, clock: Clock) -> Feed:
+    url = settings.feed_base_url or BINANCE_URL
+    return BinanceFeed(_assets(settings), url, clock, poll_seconds=settings.feed_poll_seconds)
+
+
+FEEDS: Mapping[str, Callable[[FeedSettings, Clock], Feed]] = {
+    "replay": _replay,
+    "simulated": _simulated,
+    "binance": _binance,
+}
+
+
+def create_feed(settings: FeedSettings, clock: Clock) -> Feed:
+    """The feed that `FEED_PROVIDER` names; raises UserError for an unknown one and for what it lacks."""
+    name = settings.feed_provider
+    if name not in FEEDS:
+        near = difflib.get_close_matches(name.lower(), FEEDS, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise UserError(f"FEED_PROVIDER={name} is not a feed; there are {', '.join(FEEDS)}{hint}")
+    return FEEDS[name](settings, clock)
+
+
+def _assets(settings: FeedSettings) -> Sequence[str]:
+    if not settings.feed_assets:
+        raise UserError(
+            f"FEED_ASSETS is empty; FEED_PROVIDER={settings.feed_provider} needs it, such as BTC,ETH"
+        )
+    return settings.feed_assets

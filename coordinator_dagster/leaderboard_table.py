@@ -1,0 +1,22 @@
+"""A leaderboard as rows of text, the header first: for the terminal and the Dagster UI."""
+
+from collections.abc import Sequence
+from typing import Any
+
+
+def leaderboard_rows(entries: Sequence[dict[str, Any]]) -> list[list[str]]:
+    """Rank, model, player, each metric, answered of due, and why a model is unranked."""
+    metrics = list(entries[0]["score"]["metrics"]) if entries else []
+    rows = [["rank", "model", "player", *metrics, "answered", ""]]
+    for entry in entries:
+        payload = entry["score"]["payload"]
+        values = [entry["score"]["metrics"].get(name) for name in metrics]
+        rows.append([
+            str(entry["rank"] or "–"),
+            str(entry.get("model_name", entry["model_id"])),
+            str(entry.get("cruncher_name", "")),
+            *("–" if value is None else f"{value:.3f}" for value in values),
+            f"{payload['answered']}/{payload['due']}",
+            entry.get("unranked_reason", ""),
+        ])
+    return rows

@@ -1,0 +1,33 @@
+"""A competition's windows as Dagster partitions, and how one asset's windows need another's."""
+
+import math
+from datetime import timedelta
+
+import dagster as dg
+
+from coordinator_dagster.competition import Competition
+from coordinator_dagster.windows import Window
+
+
+def window_partitions(competition: Competition) -> dg.TimeWindowPartitionsDefinition:
+    """Hours (or days) from the competition's start; to its end, where it has one."""
+    end = competition.settings.competition_end
+    if competition.settings.window == "day":
+        return dg.DailyPartitionsDefinition(start_date=competition.start, end_date=end, timezone="UTC")
+    return dg.HourlyPartitionsDefinition(start_date=competition.start, end_date=end, timezone="UTC")
+
+
+def reaching(competition: Competition, back: timedelta = timedelta(0), ahead: timedelta = timedelta(0),
+             ) -> dg.TimeWindowPartitionMapping:
+    """A window needs the windows within `back` before it and `ahead` after it, as far as there are any."""
+    length = competition.windows.length
+    return dg.TimeWindowPartitionMapping(
+        start_offset=-math.ceil(back / length),
+        end_offset=math.ceil(ahead / length),
+        allow_nonexistent_upstream_partitions=True,
+    )
+
+
+def windows_of(context: dg.AssetExecutionContext, competition: Competition) -> list[Window]:
+    """The windows this run materializes, in order."""
+    return sorted(competition.windows.of_key(key) for key in context.partition_keys)

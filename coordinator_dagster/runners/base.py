@@ -1,0 +1,65 @@
+"""What a runner is: it asks every model of the competition, all at once, each with its own deadline."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+AnswerStatus = Literal["SUCCESS", "FAILED", "TIMEOUT", "LATE", "ABSENT", "SUSPENDED", "PLATFORM_FAULT"]
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """A participant's model: `id` is stable, `deployment` changes with its code."""
+
+    id: str
+    name: str
+    deployment: str
+    player_id: str
+    player_name: str
+
+
+@dataclass(frozen=True)
+class Call:
+    """One `predict` call; arguments go positionally, keywords only where the base class names them."""
+
+    args: list[Any] = field(default_factory=list)
+    kwargs: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back for one call.
+
+    `output` is as the model gave it (it may hold NaN), `elapsed` seconds from the instant's dispatch to this
+    answer's arrival, `exec_time_ms` milliseconds the model itself spent on the call.
+    """
+
+    status: AnswerStatus
+    elapsed: float
+    output: Any = None
+    exec_time_ms: float | None = None
+    reason: str | None = None
+
+
+class Runner(Protocol):
+    """Asks models. Not thread-safe: one instant at a time."""
+
+    def models(self) -> Sequence[ModelInfo]:
+        """The models known now, ordered by id."""
+        ...
+
+    def fresh(self) -> None:
+        """Start every model anew, as at the beginning of a window."""
+        ...
+
+    def ask(self, tick: bytes, calls: Sequence[Call], timeout: float) -> dict[str, list[Answer]]:
+        """`tick` (the instant's input as JSON) once, then each call, on every model: answers by model id.
+
+        Every known model has one answer per call. After `timeout` seconds a model is killed (TIMEOUT) and
+        started anew before the next `ask`. Waits until all have answered or been given up.
+        """
+        ...
+
+    def close(self) -> None:
+        """End every process; nothing is left behind."""
+        ...

@@ -1,0 +1,38 @@
+"""What the report UI shows: columns and widgets, checked against what it can read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from coordinator_dagster.competition import Competition
+from coordinator_dagster.stages.numbers import not_json
+from slots.loader import SlotFailure
+
+if TYPE_CHECKING:
+    from coordinator_dagster.store.store import Store
+
+KEYS = ("schema_version", "leaderboard_columns", "metrics_widgets")
+
+
+def provide_report_schema(competition: Competition, store: Store) -> dict[str, Any]:
+    """The slot's schema, stored; SlotFailure when it is none."""
+    slot = competition.slots("REPORT_SCHEMA_PROVIDER")["REPORT_SCHEMA_PROVIDER"]
+    schema = slot()
+    if fault := report_schema_fault(schema):
+        raise SlotFailure(f"{slot.at}: {fault}")
+    store.boards.put_report_schema(schema)
+    return schema
+
+
+def report_schema_fault(schema: Any) -> str | None:
+    """What is wrong with a report schema; None: nothing."""
+    if not isinstance(schema, dict) or any(key not in schema for key in KEYS):
+        return f"must return an object with {', '.join(KEYS)}"
+    for key in KEYS[1:]:
+        items = schema[key]
+        if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+            return f"{key} must be a list of objects"
+        ids = [item.get("id") for item in items]
+        if not all(isinstance(one, int) for one in ids) or len(set(ids)) != len(ids):
+            return f"{key}: every item needs an id of its own, a whole number; found {ids}"
+    return not_json(schema)

@@ -1,0 +1,55 @@
+"""A feed out of the settings."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from coordinator_dagster.clock import FixedClock
+from coordinator_dagster.errors import UserError
+from coordinator_dagster.feeds.binance import BinanceFeed
+from coordinator_dagster.feeds.registry import FEEDS, create_feed
+from slots.market import utc
+
+CLOCK = FixedClock(utc("2026-01-01T00:00Z"))
+
+
+@dataclass
+class Settings:
+    feed_provider: str = "simulated"
+    feed_assets: list[str] = field(default_factory=lambda: ["BTC"])
+    feed_poll_seconds: float = 1.0
+    feed_base_url: str | None = None
+    feed_seed: int = 1
+    feed_tape_dir: Path | None = None
+    feed_tape_provider: str | None = None
+
+
+def test_every_feed_is_built_under_its_own_name(tmp_path: Path) -> None:
+    (tmp_path / "kraken_BTC_tick.csv").write_text("ts_event,price,quantity\n2023-03-01T00:00:00Z,1,1\n")
+    for name in FEEDS:
+        feed = create_feed(Settings(name, feed_tape_dir=tmp_path, feed_tape_provider="kraken"), CLOCK)
+        assert feed.name == name
+        assert feed.fixed == (name == "replay")
+
+
+def test_the_base_url_is_binance_unless_it_is_set() -> None:
+    for given, used in ((None, "https://api.binance.com"), ("http://127.0.0.1:9/", "http://127.0.0.1:9")):
+        feed = create_feed(Settings("binance", feed_base_url=given), CLOCK)
+        assert isinstance(feed, BinanceFeed)
+        assert feed.url == used
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (Settings("Binanse"), r"FEED_PROVIDER=Binanse .* replay, simulated, binance; did you mean binance\?"),
+        (Settings("qqq"), r"FEED_PROVIDER=qqq is not a feed; there are replay, simulated, binance$"),
+        (Settings("replay"), r"FEED_TAPE_DIR is not set"),
+        (Settings("simulated", []), r"FEED_ASSETS is empty; FEED_PROVIDER=simulated"),
+        (Settings("binance", feed_base_url="api.binance.com"), r"FEED_BASE_URL=api.binance.com is not a URL"),
+    ],
+)
+def test_a_fault_names_the_setting(settings: Settings, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        create_feed(settings, CLOCK)

@@ -1,0 +1,27 @@
+"""Fixtures of the runners' tests."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from local_models import Make, write
+
+from coordinator_dagster.runners.local import LocalRunner
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[Make]:
+    """A runner over models given as `name=source of main.py`; closed afterwards."""
+    runners: list[LocalRunner] = []
+
+    def build(start_timeout: float = 20.0, **models: str) -> LocalRunner:
+        for name, source in models.items():
+            write(tmp_path, name, source)
+        runners.append(
+            LocalRunner(tmp_path / "models", log_dir=tmp_path / "logs", start_timeout=start_timeout)
+        )
+        return runners[-1]
+
+    yield build
+    for runner in runners:
+        runner.close()
