@@ -1,5 +1,6 @@
 """The code location: what `dagster dev` and the daemon load. It touches no network, database or slot."""
 
+import warnings
 from collections.abc import Callable
 
 import dagster as dg
@@ -30,6 +31,9 @@ ASSETS: tuple[Callable[[Competition], dg.AssetsDefinition], ...] = (
 
 def build_definitions(competition: Competition) -> dg.Definitions:
     """Everything Dagster knows of one competition."""
+    # These two parameters are beta and are what bulk backfills and neighbouring windows rest on.
+    for parameter in ("backfill_policy", "allow_nonexistent_upstream_partitions"):
+        warnings.filterwarnings("ignore", f"Parameter `{parameter}`", dg.BetaWarning)
     return dg.Definitions(
         assets=[asset(competition) for asset in ASSETS],
         jobs=[loop_job(competition)],

@@ -105,6 +105,7 @@ class Pack(Strict):
     min_cycles: int = Field(30, ge=0)
     look_back_hours: int = Field(168, ge=1, le=24 * 366)
     input_wait_seconds: float = Field(1, ge=0)
+    example_output: Any = {"value": 0.001}
 
     @model_validator(mode="after")
     def _is_whole(self) -> "Pack":

@@ -19,6 +19,13 @@ from coordinator_dagster.windows import Window
 WINDOWS_AT_ONCE = 24
 
 
+def open_feed(competition: Competition) -> Feed:
+    """The feed of FEED_PROVIDER, for FEED_ASSETS or else for the pack's; UserError for what it lacks."""
+    settings = competition.settings
+    assets = settings.feed_assets or sorted({one.asset for one in competition.pack.series})
+    return create_feed(settings.model_copy(update={"feed_assets": assets}), SystemClock())
+
+
 @dataclass
 class Runtime:
     """One competition, running. The feed and the models are opened when they are first needed."""
@@ -28,10 +35,7 @@ class Runtime:
 
     @cached_property
     def feed(self) -> Feed:
-        """The feed of FEED_PROVIDER, for FEED_ASSETS or else for the pack's."""
-        settings = self.competition.settings
-        assets = settings.feed_assets or sorted({one.asset for one in self.competition.pack.series})
-        return create_feed(settings.model_copy(update={"feed_assets": assets}), SystemClock())
+        return open_feed(self.competition)
 
     @cached_property
     def clock(self) -> Clock:

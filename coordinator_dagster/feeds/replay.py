@@ -226,10 +226,9 @@ def _parse_ends(path: Path, series: Series) -> _Tape:
     try:
         with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
             head = [line for _, line in zip(range(2), file, strict=False)]
-            middle = 0
+            middle, line = 0, ""
             for middle, line in enumerate(file, 1):  # noqa: B007
                 pass
-            last = [line] if middle else []
     except (OSError, EOFError, ValueError, zlib.error) as error:
         raise UserError(f"{path}: cannot be read ({error}); replace or remove the file") from error
-    return _parse(path, series, io.StringIO("".join(head + last)), rows=(1, middle + 1))
+    return _parse(path, series, io.StringIO("".join([*head, line])), rows=(1, middle + 1))

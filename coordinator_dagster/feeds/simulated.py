@@ -52,10 +52,8 @@ def _path(key: int, first: int, last: int) -> npt.NDArray[np.float64]:
     for level in range(TOP - 1, -1, -1):
         finer = np.empty(2 * len(values) - 1)
         finer[::2] = values
-        bend = VOLATILITY * math.sqrt(2 ** (level + 1)) / 2
-        finer[1::2] = (values[:-1] + values[1:]) / 2 + bend * _noise(
-            key, level, 2 * low + 1, len(values) - 1, 2
-        )
+        noise = _noise(key, level, 2 * low + 1, len(values) - 1, 2)
+        finer[1::2] = (values[:-1] + values[1:]) / 2 + noise * VOLATILITY * math.sqrt(2 ** (level + 1)) / 2
         origin, low = 2 * low, first >> level
         values = finer[low - origin : (last >> level) + 2 - origin]
     return values[:-1]

@@ -226,7 +226,6 @@ def main(control_fd: str, base_path: str, *entries: str) -> None:
     for module in ("numpy", "numpy.random", "pandas"):
         with contextlib.suppress(ImportError):
             importlib.import_module(module)
-    gc.collect()
     gc.freeze()  # pages the forks share stay shared
     control.sendall(b'{"ready":true}')
     children: set[int] = set()

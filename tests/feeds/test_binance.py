@@ -209,9 +209,13 @@ def test_what_does_not_heal_is_an_error_with_the_answer_in_it(url: str, venue: B
     assert venue.transport == transport  # an answer of the venue is no reason to change it
 
 
-def test_an_unreachable_venue_is_an_error() -> None:
-    with pytest.raises(FeedError, match=r"GET http://127\.0\.0\.1:1/api/v3/time.*no answer"):
-        feed("http://127.0.0.1:1", patience=0.3).known_through(CANDLES)
+def test_an_unreachable_venue_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    for transport in ("python-binance", "http"):
+        venue = feed("http://127.0.0.1:1", patience=0.3)
+        with pytest.raises(FeedError, match=r"GET http://127\.0\.0\.1:1/api/v3/time.*no answer"):
+            venue.known_through(CANDLES)
+        assert venue.transport == transport  # which is not to blame
+        monkeypatch.setitem(sys.modules, "binance", None)
 
 
 @pytest.mark.parametrize("value", ["nan", "negative", "zero"])
@@ -238,6 +242,8 @@ def test_trades_are_found_beyond_a_quiet_hour_and_split_anywhere(url: str) -> No
     venue, end = feed(url), T0 + timedelta(hours=7)
     whole = list(venue.fetch(TICKS, T0 + timedelta(hours=2), end))
     assert (len(whole), whole[0].ts_event) == (90 * 4, T0 + timedelta(hours=5, minutes=30))
+    # four questions by time, none wider than the hour that the venue once allowed, then one by id
+    assert requests_seen(url, "aggTrades") == 5
     for split in (timedelta(hours=3), timedelta(hours=6, seconds=20), timedelta(hours=6, microseconds=1)):
         parts = [(T0 + timedelta(hours=2), T0 + split), (T0 + split, end)]
         assert [record for part in parts for record in venue.fetch(TICKS, *part)] == whole

@@ -1,0 +1,40 @@
+# Everything a newcomer types. `make demo` and `make test` set themselves up.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+.PHONY: help setup demo dev test check bench clean
+
+help:
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
+
+$(VENV)/.done: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.12 …")'
+	$(PYTHON) -m venv $(VENV)
+	@echo "installing packages into $(VENV) (a minute or so)"
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@touch $@
+
+setup: $(VENV)/.done ## install everything into .venv
+
+demo: setup ## run a whole competition to a leaderboard, then serve the Dagster UI; ARGS="--no-serve"
+	$(BIN)/coordinator demo $(ARGS)
+
+dev: setup ## serve the Dagster UI and daemon for the competition in this folder
+	$(BIN)/coordinator dev $(ARGS)
+
+check: setup ## linters and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: check ## linters, types and tests; ARGS="-m oracle"
+	$(BIN)/pytest $(ARGS)
+
+bench: setup ## measure; NAME=replay
+	$(BIN)/python -m benchmarks $(NAME) $(ARGS)
+
+clean: ## stop the embedded PostgreSQL and remove what was set up
+	-$(BIN)/coordinator postgres stop
+	rm -rf $(VENV) .coordinator .local.env

@@ -1,0 +1,50 @@
+"""How the commands print."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn
+from rich.progress import TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from coordinator_dagster.leaderboard_table import leaderboard_rows
+
+console = Console(highlight=False)
+
+
+@contextmanager
+def progress_bar(title: str, total: int) -> Iterator[Any]:
+    """Gives a function that is told how many more windows are done."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TaskProgressColumn(),
+               TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task(title, total=total)
+        yield lambda done: progress.advance(task, done)
+
+
+def print_leaderboard(board: Any) -> None:
+    """The board as a table, with the moment it is of."""
+    if board is None:
+        console.print("no leaderboard yet: run `coordinator replay`, or materialize the windows in the UI")
+        return
+    state = "final" if board.final else "interim: some cycles of the look-back have not ended"
+    header, *rows = leaderboard_rows(board.entries_jsonb)
+    table = Table(title=f"Leaderboard at {board.computed_at:%Y-%m-%d %H:%M} UTC ({state})")
+    for name in header:
+        table.add_column(name, justify="left" if name in ("model", "player", "") else "right")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+
+
+def print_rows(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table whose first column is never cut."""
+    table = Table(box=SIMPLE)
+    for place, name in enumerate(header):
+        table.add_column(name, no_wrap=place == 0, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)

@@ -1,0 +1,30 @@
+"""`coordinator dev`"""
+
+import os
+from typing import Annotated
+
+import typer
+
+from coordinator_dagster.cli.console import console
+from coordinator_dagster.competition import Competition, read_competition
+from coordinator_dagster.errors import UserError
+from coordinator_dagster.launcher import dagster_dev_command, set_dagster_environment
+from coordinator_dagster.ports import port_is_free
+
+
+def dev(
+    host: Annotated[str, typer.Option(help="address of the UI; it has no login")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="port of the UI")] = 3000,
+) -> None:
+    """Serve the Dagster UI and its daemon for the competition in this folder; Ctrl-C ends both."""
+    serve(read_competition(), host, port)
+
+
+def serve(competition: Competition, host: str, port: int) -> None:
+    """Become `dagster dev`. UserError when the port is taken."""
+    if not port_is_free(host, port):
+        raise UserError(f"--port={port}: something listens on {host}:{port} already; stop it or choose another port")
+    set_dagster_environment(competition)
+    command = dagster_dev_command(competition, host, port)
+    console.print(f"Dagster UI: http://{host}:{port}  (Ctrl-C ends it)")
+    os.execv(command[0], command)  # noqa: S606

@@ -1,0 +1,137 @@
+"""`coordinator doctor`"""
+
+import importlib.metadata
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Annotated
+
+import typer
+from dotenv import dotenv_values
+from pydantic import SecretStr
+
+from coordinator_dagster.cli.console import print_rows
+from coordinator_dagster.cli.validate import settings_faults
+from coordinator_dagster.clock import SystemClock
+from coordinator_dagster.competition import Competition, default_home, read_competition
+from coordinator_dagster.dry_run import dry_run
+from coordinator_dagster.errors import UserError
+from coordinator_dagster.feeds.base import FeedError
+from coordinator_dagster.ports import port_is_free
+from coordinator_dagster.runners.folders import discover
+from coordinator_dagster.runtime import open_feed
+from coordinator_dagster.settings import Settings, source_of
+from coordinator_dagster.stages.ingest import contest_series
+from coordinator_dagster.store.store import database_url
+from slots.contracts import SLOT_NAMES
+
+NEEDED_GB = 1
+PACKAGES = ("dagster", "dagster-postgres", "dagster-webserver", "sqlalchemy", "psycopg2-binary", "pandas",
+            "python-binance", "copier")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at; `remedy` is empty where it is well."""
+
+    what: str
+    found: str
+    remedy: str = ""
+
+
+def doctor(
+    port: Annotated[int, typer.Option(help="the port the UI would have")] = 3000,
+    offline: Annotated[bool, typer.Option(help="do not ask the feed")] = False,
+) -> None:
+    """Look at this machine and this configuration: what is wrong, and what to do about it."""
+    findings = [*machine(port)]
+    try:
+        competition = read_competition()
+    except UserError as error:
+        findings.append(Finding("configuration", "cannot be read", str(error)))
+    else:
+        print_settings(competition)
+        findings += [*configuration(competition), *surroundings(competition, offline)]
+    sick = [finding for finding in findings if finding.remedy]
+    print_rows(["", "what", "found", "what to do"],
+               [["✗" if one.remedy else "✓", one.what, one.found, one.remedy] for one in findings])
+    if sick:
+        raise UserError(f"{len(sick)} of {len(findings)} need attention")
+
+
+def print_settings(competition: Competition) -> None:
+    """Every setting, with its source; secrets are not shown."""
+    rows = []
+    for name, field in Settings.model_fields.items():
+        value = getattr(competition.settings, name)
+        shown = "(set, not shown)" if isinstance(value, SecretStr) else "" if value is None else str(value)
+        rows.append([name.upper(), shown, source_of(name, competition.home), field.description or ""])
+    rows += [[path.slot, path.path, path.source, ""] for path in competition.slot_paths.values()]
+    print_rows(["setting", "value", "from", "meaning"], rows)
+
+
+def machine(port: int) -> Iterator[Finding]:
+    """Python, packages, disk, port."""
+    version = ".".join(map(str, sys.version_info[:3]))
+    yield Finding("Python", version, "" if sys.version_info >= (3, 11) else "install Python 3.11 or later")
+    for name in PACKAGES:
+        try:
+            yield Finding(name, importlib.metadata.version(name))
+        except importlib.metadata.PackageNotFoundError:
+            yield Finding(name, "not installed", "run `make setup`")
+    free = shutil.disk_usage(default_home()).free / 1e9
+    yield Finding("disk", f"{free:.0f} GB free", "" if free > NEEDED_GB else f"free at least {NEEDED_GB} GB")
+    taken = not port_is_free("127.0.0.1", port)
+    yield Finding(f"port {port}", "taken" if taken else "free",
+                  "stop what listens there, or use another --port" if taken else "")
+
+
+def configuration(competition: Competition) -> Iterator[Finding]:
+    """Settings, names in .local.env, slots, models."""
+    for fault in settings_faults(competition):
+        yield Finding("settings", "a fault", fault)
+    known = {name.upper() for name in Settings.model_fields} | set(SLOT_NAMES)
+    for name in dotenv_values(competition.home / ".local.env"):
+        near = get_close_matches(name.upper(), known, 1, 0.8)
+        if name.upper() not in known and near:
+            yield Finding(".local.env", f"{name} is no setting", f"write {near[0]}")
+    faults = dry_run(competition)
+    yield Finding("slots", f"{len(faults)} faults" if faults else "all ten ran on a sample", "\n".join(faults))
+    models, faults = discover(competition.home / competition.settings.models_dir)
+    remedy = "\n".join(faults) or ("" if models else "add a folder with a main.py, or set MODELS_DIR")
+    yield Finding("models", f"{len(models)} in {competition.settings.models_dir}", remedy)
+
+
+def surroundings(competition: Competition, offline: bool) -> Iterator[Finding]:
+    """Database and feed."""
+    yield _try("database", lambda: _server_version(competition))
+    if not offline:
+        yield _try(f"feed {competition.settings.feed_provider}", lambda: _feed_state(competition))
+
+
+def _server_version(competition: Competition) -> str:
+    from coordinator_dagster.store.database import Database
+
+    database = Database(database_url(competition), competition.schema)
+    kind = "server" if competition.settings.database_url else "embedded"
+    try:
+        return f"{kind}, PostgreSQL {database.server_version()}"
+    finally:
+        database.close()
+
+
+def _feed_state(competition: Competition) -> str:
+    feed = open_feed(competition)
+    through = [f"{one} through {feed.known_through(one):%Y-%m-%d %H:%M:%S}"
+               for one in contest_series(competition, feed)]
+    late = f"; it is {SystemClock().now():%Y-%m-%d %H:%M:%S}"
+    return ", ".join(through) + late
+
+
+def _try(what: str, look: Callable[[], str]) -> Finding:
+    try:
+        return Finding(what, look())
+    except (UserError, FeedError) as error:
+        return Finding(what, "does not work", str(error))

@@ -1,0 +1,41 @@
+"""`coordinator postgres`: the competition's database."""
+
+import os
+from typing import Annotated
+
+import typer
+from sqlalchemy import make_url
+
+from coordinator_dagster.cli.console import console
+from coordinator_dagster.competition import read_competition
+from coordinator_dagster.store.embedded import psql_program, stop_embedded
+from coordinator_dagster.store.store import database_url
+
+postgres = typer.Typer(help="The competition's database.", no_args_is_help=True)
+
+
+def _plain_url() -> str:
+    url = make_url(database_url(read_competition())).set(drivername="postgresql")
+    return url.render_as_string(hide_password=False)
+
+
+@postgres.command()
+def url(show_password: Annotated[bool, typer.Option(help="print it whole")] = False) -> None:
+    """Print the database's URL, for psql and other tools; starts the embedded server if that is the one."""
+    shown = make_url(_plain_url()).render_as_string(hide_password=not show_password)
+    typer.echo(shown)
+
+
+@postgres.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def psql(context: typer.Context) -> None:
+    """Open psql in the competition's schema; further arguments go to psql."""
+    os.environ["PGOPTIONS"] = f"-csearch_path={read_competition().schema}"
+    program = psql_program()
+    os.execv(program, [str(program), *context.args, _plain_url()])  # noqa: S606
+
+
+@postgres.command()
+def stop() -> None:
+    """Stop the embedded server of this folder; what it holds stays."""
+    stopped = stop_embedded(read_competition().home)
+    console.print("stopped" if stopped else "no embedded server runs here")

@@ -1,0 +1,84 @@
+"""`coordinator replay`"""
+
+import os
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from coordinator_dagster import replay as engine
+from coordinator_dagster.cli.console import console, print_leaderboard, progress_bar
+from coordinator_dagster.cli.moments import parse_hour
+from coordinator_dagster.competition import Competition, read_competition
+from coordinator_dagster.errors import UserError
+from coordinator_dagster.local_env import remember
+from coordinator_dagster.runtime import Runtime, open_runtime
+from coordinator_dagster.windows import Window
+
+
+def replay(
+    start: Annotated[str | None, typer.Option("--from", help="first hour, UTC; default COMPETITION_START")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="end of the last hour; default the feed's end")] = None,
+    tape: Annotated[Path | None, typer.Option(help="a folder of market data; sets FEED_PROVIDER=replay")] = None,
+) -> None:
+    """Run the loop over past windows of the tape, with the models in MODELS_DIR, and print the leaderboard."""
+    if tape:
+        os.environ |= {"FEED_PROVIDER": "replay", "FEED_TAPE_DIR": str(tape.resolve())}
+    if start and "COMPETITION_START" not in os.environ and read_competition().settings.competition_start is None:
+        os.environ["COMPETITION_START"] = parse_hour("--from", start).isoformat()
+    competition = read_competition()
+    if competition.settings.mode != "replay":
+        raise UserError("MODE=live: a live competition is not replayed into its own schema; set MODE=replay "
+                        "and another COMPETITION")
+    with open_runtime(competition) as runtime:
+        windows = chosen_windows(runtime, start, end)
+        keep_settings(competition)
+        began = time.monotonic()
+        with progress_bar(f"{competition.settings.competition}: windows", len(windows)) as advance:
+            report = engine.replay(runtime, windows, advance)
+        print_replay(report, time.monotonic() - began)
+        print_leaderboard(runtime.store.boards.latest_leaderboard())
+
+
+def chosen_windows(runtime: Runtime, start: str | None, end: str | None) -> list[Window]:
+    """The windows between the options; UserError when they hold none."""
+    competition = runtime.competition
+    if competition.settings.competition_start is None:
+        raise UserError("COMPETITION_START is not set; give --from, or set it to the first hour, "
+                        "such as 2023-03-24T00:00Z")
+    first = parse_hour("--from", start) if start else competition.start
+    if first < competition.start:
+        raise UserError(f"--from={start} is before COMPETITION_START={competition.start.isoformat()}; start there, "
+                        "or set another COMPETITION and its COMPETITION_START")
+    last = parse_hour("--to", end) if end else runtime.clock.now()
+    if competition.settings.competition_end:
+        last = min(last, competition.settings.competition_end)
+    windows = competition.windows.between(first, last)
+    if not windows:
+        raise UserError(f"no window between {first.isoformat()} and {last.isoformat()}; --to must be after --from")
+    return windows
+
+
+def keep_settings(competition: Competition) -> None:
+    """Write what was chosen into `.local.env`, so that the UI shows the same competition."""
+    settings = competition.settings
+    values = {"COMPETITION": settings.competition, "COMPETITION_START": competition.start.isoformat(),
+              "PACK": settings.pack, "FEED_PROVIDER": settings.feed_provider}
+    if settings.competition_end:
+        values["COMPETITION_END"] = settings.competition_end.isoformat()
+    if settings.feed_tape_dir:
+        values["FEED_TAPE_DIR"] = str(settings.feed_tape_dir)
+    if added := remember(competition.home, values, "coordinator replay"):
+        console.print(f"{competition.home / '.local.env'}: added {', '.join(added)}")
+
+
+def print_replay(report: engine.ReplayReport, seconds: float) -> None:
+    """The totals in a few lines."""
+    answers = ", ".join(f"{count} {status}" for status, count in sorted(report.statuses.items())) or "none new"
+    console.print(
+        f"{report.windows} windows, {report.records} new records, {report.cycles} cycles performed in {seconds:.1f} s\n"
+        f"forecasts: {answers}\ncycles: {report.resolved} resolved, {report.void} void, {report.pending} pending"
+    )
+    for reason in report.reasons:
+        console.print(f"waiting: {reason}")

@@ -1,0 +1,69 @@
+"""`coordinator validate`"""
+
+import typer
+
+from coordinator_dagster.cli.console import console
+from coordinator_dagster.competition import Competition, read_competition
+from coordinator_dagster.dry_run import dry_run
+from coordinator_dagster.errors import UserError, UserErrors
+from coordinator_dagster.runtime import open_feed
+from coordinator_dagster.settings import source_of
+from coordinator_dagster.stages.ingest import contest_series
+from slots.market import granularity_seconds
+
+
+def validate() -> None:
+    """Check settings and pack, load all ten slots and run a sample cycle through them; print every fault."""
+    competition = read_competition()
+    faults = [*settings_faults(competition), *dry_run(competition)]
+    for warning in warnings(competition):
+        typer.secho(f"warning: {warning}", err=True, fg="yellow")
+    if faults:
+        raise UserErrors(faults)
+    for path in competition.slot_paths.values():
+        console.print(f"ok  {path}")
+    console.print(f"pack {competition.pack.id}: {len(competition.pack.configs)} configs, all ten slots ran")
+
+
+def settings_faults(competition: Competition) -> list[str]:
+    """What is wrong between settings, feed and pack; nothing is connected to."""
+    settings, faults = competition.settings, []
+    where = source_of("competition_start", competition.home)
+    if settings.competition_start is None:
+        faults.append("COMPETITION_START is not set; set it to the first hour, such as 2023-03-24T00:00Z, "
+                      "in .local.env")
+    elif settings.competition_end and settings.competition_end <= settings.competition_start:
+        faults.append(f"{where}: COMPETITION_END={settings.competition_end.isoformat()} is not after "
+                      f"COMPETITION_START={settings.competition_start.isoformat()}; mend one of them")
+    for one in competition.pack.series:
+        name = f"{one.asset}/{one.kind}/{one.granularity}"
+        for setting, allowed, found in (
+            ("FEED_ASSETS", settings.feed_assets or [one.asset], one.asset),
+            ("FEED_KIND", [settings.feed_kind or one.kind], one.kind),
+            ("FEED_GRANULARITY", [settings.feed_granularity or one.granularity], one.granularity),
+        ):
+            if found not in allowed and not (setting == "FEED_GRANULARITY" and one.kind == "tick"):
+                faults.append(f"{setting}={','.join(allowed)}: the pack {competition.pack.id} needs {name}; "
+                              f"add {found}, or unset {setting}")
+    steps = [granularity_seconds(one.granularity) for one in competition.pack.series if one.kind == "candle"]
+    needed = competition.settings.feed_candles_window * max(steps, default=0) / 60
+    if needed > settings.feed_backfill_minutes:
+        faults.append(f"FEED_BACKFILL_MINUTES={settings.feed_backfill_minutes}: the first input looks back "
+                      f"{needed:g} minutes (FEED_CANDLES_WINDOW); set at least that")
+    try:
+        contest_series(competition, open_feed(competition))
+    except UserError as error:
+        faults.append(str(error))
+    return faults
+
+
+def warnings(competition: Competition) -> list[str]:
+    """What works, but perhaps not as meant."""
+    found = []
+    for config in competition.pack.configs:
+        for one in competition.pack.series_of(config):
+            step = granularity_seconds(one.granularity)
+            if one.kind == "candle" and step > config.schedule.every_seconds:
+                found.append(f"config {config.id}: asked every {config.schedule.every_seconds} s on candles of "
+                             f"{step} s: neighbouring inputs are the same")
+    return found

@@ -1,0 +1,149 @@
+"""All ten slots on a sample cycle, in memory: what would go wrong, before it does."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from coordinator_dagster.competition import Competition
+from coordinator_dagster.packs import PredictionConfig
+from coordinator_dagster.stages.board import entries_fault, ranking_fault
+from coordinator_dagster.stages.numbers import is_number, not_json
+from coordinator_dagster.stages.report import report_schema_fault
+from slots.contracts import SLOT_NAMES
+from slots.loader import Slot, SlotErrors, SlotFailure
+from slots.market import MarketRecord, Series, history_record
+from slots.tape import MemorySource, Tape
+from slots.views import CyclePrediction, ModelView, Rollup, Score, ScoredPrediction
+
+NOW = datetime(2024, 1, 1, tzinfo=UTC)
+MODEL = "sample-model"
+
+
+@dataclass
+class _Sample:
+    """One cycle as it goes through the slots; each step adds what the next one needs."""
+
+    competition: Competition
+    slots: dict[str, Slot]
+    series: tuple[Series, ...]
+    source: MemorySource
+    faults: list[str] = field(default_factory=list)
+
+    def try_slot(self, name: str, check: Callable[[Any], str | None], **offered: Any) -> Any:
+        """What the slot returned when it passes the check; None, with a fault noted, otherwise."""
+        if name not in self.slots:
+            return None
+        try:
+            found = self.slots[name](**offered)
+        except SlotFailure as failure:
+            self.faults.append(str(failure))
+            return None
+        if fault := check(found):
+            self.faults.append(f"{self.slots[name].at}: {fault}")
+            return None
+        return found
+
+
+def dry_run(competition: Competition) -> list[str]:
+    """Load all ten slots and put a sample cycle of each config through them; every fault found."""
+    slots, faults = {}, []
+    for name in SLOT_NAMES:
+        try:
+            slots |= competition.slots(name)
+        except SlotErrors as error:
+            faults += error.faults
+    series = tuple(Series("sample", one.asset, one.kind, one.granularity) for one in competition.pack.series)
+    longest = max(config.horizon for config in competition.pack.configs)
+    sample = _Sample(competition, slots, series, _tape(series, longest), faults)
+    given = _input(sample)
+    for config in competition.pack.configs:
+        _cycle(sample, config, given)
+    _board(sample)
+    sample.try_slot("REPORT_SCHEMA_PROVIDER", report_schema_fault)
+    return list(dict.fromkeys(sample.faults))
+
+
+def _tape(series: tuple[Series, ...], longest: timedelta) -> MemorySource:
+    """Four hours of a gentle wave before NOW, and on to the longest horizon."""
+    records: dict[Series, list[MarketRecord]] = {}
+    for one in series:
+        step = one.step or timedelta(seconds=1)
+        moment, end = NOW - timedelta(hours=4), NOW + longest
+        own = records.setdefault(one, [])
+        while moment + one.step <= end:
+            price = 30_000 + 100 * math.sin(moment.timestamp() / 600)
+            candle = {"open": price, "high": price + 1, "low": price - 1, "close": price, "volume": 1.0}
+            own.append(history_record(one, moment, {"price": price} if one.kind == "tick" else candle))
+            moment += step
+    return MemorySource(records)
+
+
+def _input(sample: _Sample) -> dict[str, Any] | None:
+    pack = sample.competition.pack
+    raw = sample.try_slot(
+        "RAW_INPUT_PROVIDER", _object, now=NOW, tape=Tape(sample.source, NOW, sample.series, NOW + pack.input_wait),
+        configs=[config.as_slot_config() for config in pack.configs],
+        candles_window=sample.competition.settings.feed_candles_window)
+    return None if raw is None else sample.try_slot("INFERENCE_INPUT_BUILDER", _object, raw_input=raw, now=NOW)
+
+
+def _cycle(sample: _Sample, config: PredictionConfig, given: dict[str, Any] | None) -> None:
+    """Scope, call, answer, truth and score of one config; a step is tried when what it needs is there."""
+    if given is None:
+        return
+    offered: dict[str, Any] = {"config": config.as_slot_config(), "inference_input": given, "now": NOW}
+    envelope = sample.try_slot("PREDICTION_SCOPE_BUILDER", _shape({"scope_key": str, "scope": dict}), **offered)
+    if envelope is None:
+        return
+    scope = envelope["scope"]
+    sample.try_slot("PREDICT_CALL_BUILDER", _shape({"args": list, "kwargs": dict}), **offered, scope=scope)
+    output = sample.try_slot("INFERENCE_OUTPUT_VALIDATOR", _object,
+                             inference_output=sample.competition.pack.example_output, scope=scope)
+    cycle = CyclePrediction(envelope["scope_key"], scope, NOW, NOW + config.horizon, config.id, {}, lambda: given)
+    names = set(sample.competition.pack.series_of(config))
+    own = tuple(one for one, spec in zip(sample.series, sample.competition.pack.series, strict=True) if spec in names)
+    truth = sample.try_slot("GROUND_TRUTH_RESOLVER", _truth if own else lambda found: None, prediction=cycle,
+                            tape=Tape(sample.source, cycle.resolvable_at, own))
+    if output is not None and truth is not None:
+        sample.try_slot("SCORING_FUNCTION", _score, prediction=output, ground_truth=truth, scope=scope)
+
+
+def _board(sample: _Sample) -> None:
+    config = sample.competition.pack.configs[0]
+    start, scope = NOW - timedelta(hours=1), config.scope_template
+    rollup = Rollup(MODEL, config.scope_key, start, NOW, 60, 60, 60, 0, -60.0, 60.0)
+    scored = ScoredPrediction(MODEL, config.scope_key, scope, "SUCCESS", start, {}, Score(-1.0, True, None, NOW))
+    models = {MODEL: ModelView("Sample model", "Sample player")}
+    entries = sample.try_slot("MODEL_SCORE_AGGREGATOR", lambda found: entries_fault(found, models),
+                              scored_predictions=[scored], rollups=[rollup], models=models, now=NOW)
+    if entries:
+        for entry in entries:
+            entry["score"]["ranking"].setdefault("direction", sample.competition.pack.score_direction)
+        sample.try_slot("LEADERBOARD_RANKER", lambda found: ranking_fault(found, entries), entries=entries)
+
+
+def _object(found: Any) -> str | None:
+    return not_json(found) if isinstance(found, dict) else f"returned {found!r:.80}; it must return an object"
+
+
+def _truth(found: Any) -> str | None:
+    return "returned None though the tape is complete; it must find the truth" if found is None else _object(found)
+
+
+def _shape(shape: Mapping[str, type]) -> Callable[[Any], str | None]:
+    def check(found: Any) -> str | None:
+        wrong = not isinstance(found, dict) or any(not isinstance(found.get(n), kind) for n, kind in shape.items())
+        shown = ", ".join(f'"{name}": {kind.__name__}' for name, kind in shape.items())
+        return f"returned {found!r:.80}; it must return {{{shown}}}" if wrong else not_json(found)
+
+    return check
+
+
+def _score(found: Any) -> str | None:
+    if not isinstance(found, dict) or "value" not in found or "success" not in found:
+        return f'returned {found!r:.80}; it must return {{"value", "success", "failed_reason"}}'
+    if found["success"] and not is_number(found["value"]):
+        return f"value is {found['value']!r}, not a finite number"
+    return None
