@@ -18,7 +18,12 @@ TRUTH_SLOTS = ("GROUND_TRUTH_RESOLVER",)
 SCORE_SLOTS = (*TRUTH_SLOTS, "SCORING_FUNCTION", "MODEL_SCORE_AGGREGATOR", "LEADERBOARD_RANKER")
 TRUTH_PARAMETERS = {"series"}
 SCORE_PARAMETERS = TRUTH_PARAMETERS | {
-    "missing", "score_direction", "worst_score", "min_coverage", "min_cycles", "look_back_hours"
+    "missing",
+    "score_direction",
+    "worst_score",
+    "min_coverage",
+    "min_cycles",
+    "look_back_hours",
 }
 
 

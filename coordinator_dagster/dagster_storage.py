@@ -44,7 +44,7 @@ class LazyPostgresStorage(DagsterPostgresStorage):
         return {}
 
     @classmethod
-    def from_config_value(  # type: ignore[override]
+    def from_config_value(
         cls, inst_data: ConfigurableClassData | None, config_value: Any
     ) -> "LazyPostgresStorage":
         return cls(inst_data)
@@ -65,9 +65,7 @@ class NoDefinitionsState(DefsStateStorage[Any], ConfigurableClass):
         return {}
 
     @classmethod
-    def from_config_value(
-        cls, inst_data: ConfigurableClassData | None, config_value: Any
-    ) -> "NoDefinitionsState":
+    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> "NoDefinitionsState":
         return cls(inst_data)
 
     def get_latest_defs_state_info(self) -> None:
@@ -94,5 +92,4 @@ def dagster_url() -> str:
     with engine.begin() as connection:
         connection.execute(text("create schema if not exists dagster"))
     engine.dispose()
-    return make_url(url).update_query_dict({"options": "-csearch_path=dagster"}).render_as_string(
-        hide_password=False)
+    return make_url(url).update_query_dict({"options": "-csearch_path=dagster"}).render_as_string(hide_password=False)

@@ -48,7 +48,8 @@ class _Sample:
 
 def dry_run(competition: Competition) -> list[str]:
     """Load all ten slots and put a sample cycle of each config through them; every fault found."""
-    slots, faults = {}, []
+    slots: dict[str, Slot] = {}
+    faults: list[str] = []
     for name in SLOT_NAMES:
         try:
             slots |= competition.slots(name)
@@ -83,9 +84,13 @@ def _tape(series: tuple[Series, ...], longest: timedelta) -> MemorySource:
 def _input(sample: _Sample) -> dict[str, Any] | None:
     pack = sample.competition.pack
     raw = sample.try_slot(
-        "RAW_INPUT_PROVIDER", _object, now=NOW, tape=Tape(sample.source, NOW, sample.series, NOW + pack.input_wait),
+        "RAW_INPUT_PROVIDER",
+        _object,
+        now=NOW,
+        tape=Tape(sample.source, NOW, sample.series, NOW + pack.input_wait),
         configs=[config.as_slot_config() for config in pack.configs],
-        candles_window=sample.competition.settings.feed_candles_window)
+        candles_window=sample.competition.settings.feed_candles_window,
+    )
     return None if raw is None else sample.try_slot("INFERENCE_INPUT_BUILDER", _object, raw_input=raw, now=NOW)
 
 
@@ -99,13 +104,21 @@ def _cycle(sample: _Sample, config: PredictionConfig, given: dict[str, Any] | No
         return
     scope = envelope["scope"]
     sample.try_slot("PREDICT_CALL_BUILDER", _shape({"args": list, "kwargs": dict}), **offered, scope=scope)
-    output = sample.try_slot("INFERENCE_OUTPUT_VALIDATOR", _object,
-                             inference_output=sample.competition.pack.example_output, scope=scope)
+    output = sample.try_slot(
+        "INFERENCE_OUTPUT_VALIDATOR",
+        _object,
+        inference_output=sample.competition.pack.example_output,
+        scope=scope,
+    )
     cycle = CyclePrediction(envelope["scope_key"], scope, NOW, NOW + config.horizon, config.id, {}, lambda: given)
     names = set(sample.competition.pack.series_of(config))
     own = tuple(one for one, spec in zip(sample.series, sample.competition.pack.series, strict=True) if spec in names)
-    truth = sample.try_slot("GROUND_TRUTH_RESOLVER", _truth if own else lambda found: None, prediction=cycle,
-                            tape=Tape(sample.source, cycle.resolvable_at, own))
+    truth = sample.try_slot(
+        "GROUND_TRUTH_RESOLVER",
+        _truth if own else lambda found: None,
+        prediction=cycle,
+        tape=Tape(sample.source, cycle.resolvable_at, own),
+    )
     if output is not None and truth is not None:
         sample.try_slot("SCORING_FUNCTION", _score, prediction=output, ground_truth=truth, scope=scope)
 
@@ -116,8 +129,14 @@ def _board(sample: _Sample) -> None:
     rollup = Rollup(MODEL, config.scope_key, start, NOW, 60, 60, 60, 0, -60.0, 60.0)
     scored = ScoredPrediction(MODEL, config.scope_key, scope, "SUCCESS", start, {}, Score(-1.0, True, None, NOW))
     models = {MODEL: ModelView("Sample model", "Sample player")}
-    entries = sample.try_slot("MODEL_SCORE_AGGREGATOR", lambda found: entries_fault(found, models),
-                              scored_predictions=[scored], rollups=[rollup], models=models, now=NOW)
+    entries = sample.try_slot(
+        "MODEL_SCORE_AGGREGATOR",
+        lambda found: entries_fault(found, models),
+        scored_predictions=[scored],
+        rollups=[rollup],
+        models=models,
+        now=NOW,
+    )
     if entries:
         for entry in entries:
             entry["score"]["ranking"].setdefault("direction", sample.competition.pack.score_direction)

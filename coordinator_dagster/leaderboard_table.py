@@ -11,12 +11,14 @@ def leaderboard_rows(entries: Sequence[dict[str, Any]]) -> list[list[str]]:
     for entry in entries:
         payload = entry["score"]["payload"]
         values = [entry["score"]["metrics"].get(name) for name in metrics]
-        rows.append([
-            str(entry["rank"] or "–"),
-            str(entry.get("model_name", entry["model_id"])),
-            str(entry.get("cruncher_name", "")),
-            *("–" if value is None else f"{value:.3f}" for value in values),
-            f"{payload['answered']}/{payload['due']}",
-            entry.get("unranked_reason", ""),
-        ])
+        rows.append(
+            [
+                str(entry["rank"] or "–"),
+                str(entry.get("model_name", entry["model_id"])),
+                str(entry.get("cruncher_name", "")),
+                *("–" if value is None else f"{value:.3f}" for value in values),
+                f"{payload['answered']}/{payload['due']}",
+                entry.get("unranked_reason", ""),
+            ]
+        )
     return rows

@@ -124,16 +124,22 @@ class Pack(Strict):
         faults = []
         for spec in config.series or []:
             if spec not in self.series:
-                faults.append(f"config {config.id}: series {spec.asset}/{spec.kind}/{spec.granularity} is not "
-                              "among the pack's series")
+                faults.append(
+                    f"config {config.id}: series {spec.asset}/{spec.kind}/{spec.granularity} is not "
+                    "among the pack's series"
+                )
         for spec in self.series_of(config):
             if spec.kind == "candle" and granularity_seconds(spec.granularity) > config.horizon.total_seconds():
-                faults.append(f"config {config.id}: granularity {spec.granularity} is longer than the horizon of "
-                              f"{config.horizon.total_seconds():g} s; use a finer series or a longer horizon")
+                faults.append(
+                    f"config {config.id}: granularity {spec.granularity} is longer than the horizon of "
+                    f"{config.horizon.total_seconds():g} s; use a finer series or a longer horizon"
+                )
         most = config.horizon.total_seconds() / 10
         if self.answer_deadline is not None and self.answer_deadline > most:
-            faults.append(f"config {config.id}: answer_deadline {self.answer_deadline:g} s is more than a tenth of "
-                          f"the horizon; at most {most:g}")
+            faults.append(
+                f"config {config.id}: answer_deadline {self.answer_deadline:g} s is more than a tenth of "
+                f"the horizon; at most {most:g}"
+            )
         return faults
 
     @property
@@ -179,8 +185,12 @@ def read_pack(name: str, overrides: dict[str, Any] | None = None, overrides_from
     known = available_packs()
     path = Path(name) if name.endswith(".json") else known.get(name)
     if path is None or not path.is_file():
-        raise UserErrors([f"PACK={name}: no such pack{_nearest(name, known)}; known: {', '.join(known)}, "
-                          "or the path of a .json file"])
+        raise UserErrors(
+            [
+                f"PACK={name}: no such pack{_nearest(name, known)}; known: {', '.join(known)}, "
+                "or the path of a .json file"
+            ]
+        )
     try:
         content = json.loads(path.read_text())
     except ValueError as error:
@@ -201,8 +211,11 @@ def pydantic_faults(where: str, error: ValidationError, fields: Any) -> list[str
     faults = []
     for item in error.errors():
         field = ".".join(str(part) for part in item["loc"]) or "(whole)"
-        value = "" if item["type"] in ("missing", "value_error") and isinstance(item["input"], dict) else (
-            f" = {item['input']!r:.80}")
+        value = (
+            ""
+            if item["type"] in ("missing", "value_error") and isinstance(item["input"], dict)
+            else (f" = {item['input']!r:.80}")
+        )
         message = item["msg"].removeprefix("Value error, ")
         if item["type"] == "extra_forbidden":
             message = f"unknown field{_nearest(str(item['loc'][-1]), fields)}; remove it"
@@ -213,5 +226,3 @@ def pydantic_faults(where: str, error: ValidationError, fields: Any) -> list[str
 def _nearest(name: str, known: Any) -> str:
     found = difflib.get_close_matches(name, list(known), 1, 0.5)
     return f" (did you mean {found[0]}?)" if found else ""
-
-

@@ -17,8 +17,11 @@ def window_partitions(competition: Competition) -> dg.TimeWindowPartitionsDefini
     return dg.HourlyPartitionsDefinition(start_date=competition.start, end_date=end, timezone="UTC")
 
 
-def reaching(competition: Competition, back: timedelta = timedelta(0), ahead: timedelta = timedelta(0),
-             ) -> dg.TimeWindowPartitionMapping:
+def reaching(
+    competition: Competition,
+    back: timedelta = timedelta(0),
+    ahead: timedelta = timedelta(0),
+) -> dg.TimeWindowPartitionMapping:
     """A window needs the windows within `back` before it and `ahead` after it, as far as there are any."""
     length = competition.windows.length
     return dg.TimeWindowPartitionMapping(

@@ -1,7 +1,7 @@
 """What the assets are given: the competition's runtime, opened once a run."""
 
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import dagster as dg
 

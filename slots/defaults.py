@@ -136,15 +136,33 @@ def report_schema() -> dict[str, Any]:
     """Columns and widgets for the default entries; the shapes are the report web app's."""
 
     def column(number: int, kind: str, name: str, title: str, tooltip: str | None = None) -> dict[str, Any]:
-        return {"id": number, "type": kind, "property": name, "format": None, "displayName": title,
-                "tooltip": tooltip, "nativeConfiguration": None, "order": number * 10}
+        return {
+            "id": number,
+            "type": kind,
+            "property": name,
+            "format": None,
+            "displayName": title,
+            "tooltip": tooltip,
+            "nativeConfiguration": None,
+            "order": number * 10,
+        }
 
     def chart(number: int, title: str, endpoint: str, names: list[str]) -> dict[str, Any]:
         series = [{"name": name, "label": name.removeprefix("score_")} for name in names]
-        native = {"type": "line", "xAxis": {"name": "performed_at"},
-                  "yAxis": {"series": series, "format": "decimal-2"}}
-        return {"id": number, "type": "CHART", "displayName": title, "tooltip": None, "order": number * 10,
-                "endpointUrl": endpoint, "nativeConfiguration": native}
+        native = {
+            "type": "line",
+            "xAxis": {"name": "performed_at"},
+            "yAxis": {"series": series, "format": "decimal-2"},
+        }
+        return {
+            "id": number,
+            "type": "CHART",
+            "displayName": title,
+            "tooltip": None,
+            "order": number * 10,
+            "endpointUrl": endpoint,
+            "nativeConfiguration": native,
+        }
 
     return {
         "schema_version": "1",

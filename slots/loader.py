@@ -147,7 +147,8 @@ def _attribute(module: Any, module_name: str, attribute: str) -> Any:
 
 def _arguments(function: Callable[..., Any], contract: Contract) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The names to pass by keyword and, in order, those to pass by position."""
-    by_name, by_position = [], []
+    by_name: list[str] = []
+    by_position: list[str] = []
     for parameter in inspect.signature(function).parameters.values():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             continue

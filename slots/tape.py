@@ -39,9 +39,7 @@ class Tape:
     series: tuple[Series, ...]
     cut_off: datetime | None = None
 
-    def last(
-        self, asset: str, kind: Kind = "candle", granularity: str = "1m", count: int = 1
-    ) -> list[MarketRecord]:
+    def last(self, asset: str, kind: Kind = "candle", granularity: str = "1m", count: int = 1) -> list[MarketRecord]:
         """The last `count` records, oldest first; fewer when the tape is younger than that."""
         series = self._find(asset, kind, granularity)
         wanted = count
@@ -132,5 +130,3 @@ class MemorySource:
 
     def __iter__(self) -> Iterator[Series]:
         return iter(self._records)
-
-

@@ -5,13 +5,34 @@ from typing import Any
 from coordinator_dagster.store.store import Store
 
 EXCLUDED = {
-    "id", "created_at", "updated_at", "ts_ingested", "seen_at", "resolved_at", "score_scored_at", "first_used_at",
-    "exec_time_ms", "answered_at",
+    "id",
+    "created_at",
+    "updated_at",
+    "ts_ingested",
+    "seen_at",
+    "resolved_at",
+    "score_scored_at",
+    "first_used_at",
+    "exec_time_ms",
+    "answered_at",
 }
 TABLES = (
-    "models", "scheduled_prediction_configs", "market_records", "market_ingestion_state", "market_gaps",
-    "market_restatements", "inference_inputs", "cycles", "forecasts", "ground_truths", "scores", "score_rollups",
-    "model_scores", "leaderboards", "slot_versions", "predictions",
+    "models",
+    "scheduled_prediction_configs",
+    "market_records",
+    "market_ingestion_state",
+    "market_gaps",
+    "market_restatements",
+    "inference_inputs",
+    "cycles",
+    "forecasts",
+    "ground_truths",
+    "scores",
+    "score_rollups",
+    "model_scores",
+    "leaderboards",
+    "slot_versions",
+    "predictions",
 )
 
 

@@ -35,7 +35,10 @@ def run_dagster(competition: Competition, keys: list[list[str]]) -> dict[str, An
     job = build_definitions(competition).resolve_job_def(f"{competition.schema}_loop")
     with dg.DagsterInstance.ephemeral() as instance:
         for some in keys:
-            tags = {"dagster/asset_partition_range_start": some[0], "dagster/asset_partition_range_end": some[-1]}
+            tags = {
+                "dagster/asset_partition_range_start": some[0],
+                "dagster/asset_partition_range_end": some[-1],
+            }
             assert job.execute_in_process(instance=instance, tags=tags).success
     with open_runtime(competition) as runtime:
         return settled_tables(runtime.store)
@@ -49,7 +52,11 @@ def test_one_by_one_equals_all_at_once(competition: Make, tape_dir: Path, pack: 
 
 @pytest.mark.parametrize("pack", ["baseline", "realtime", "tournament"])
 def test_dagster_runs_equal_the_replay(competition: Make, pack: str) -> None:
-    settings = {"pack": pack, "competition_start": "2026-01-05T00:00Z", "competition_end": "2026-01-05T03:00Z"}
+    settings = {
+        "pack": pack,
+        "competition_start": "2026-01-05T00:00Z",
+        "competition_end": "2026-01-05T03:00Z",
+    }
     keys = [f"2026-01-05-{hour:02}:00" for hour in range(3)]
     replayed = run_replay(competition("a", **settings))
     assert run_dagster(competition("b", **settings), [keys]) == replayed

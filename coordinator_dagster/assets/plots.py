@@ -18,8 +18,11 @@ BASIS_POINTS = 10_000
 def price_and_forecasts(runtime: Runtime, window: Window) -> Mapping[str, Any]:
     """The window's price, and each model's forecast return beside the one that came; for numeric answers."""
     version = runtime.competition.truth_version()
-    rows = [row for row in forecasts_beside_truth(runtime.store.database, window, version)
-            if {"return", "resolved_price"} <= set(row.truth) and isinstance(row.output.get("value"), int | float)]
+    rows = [
+        row
+        for row in forecasts_beside_truth(runtime.store.database, window, version)
+        if {"return", "resolved_price"} <= set(row.truth) and isinstance(row.output.get("value"), int | float)
+    ]
     if not rows:
         return {}
     from matplotlib.figure import Figure  # slow to import, and only runs that score need it

@@ -46,8 +46,9 @@ def window_asset(
         backfill_policy=dg.BackfillPolicy.single_run(),
         # One batch run of a competition at a time: the pool's limit in dagster.yaml is 1.
         pool=f"{competition.schema}_batch",
-        deps=[dg.AssetDep([competition.schema, dep], partition_mapping=mapping)
-              for dep, mapping in (deps or {}).items()],
+        deps=[
+            dg.AssetDep([competition.schema, dep], partition_mapping=mapping) for dep, mapping in (deps or {}).items()
+        ],
         required_resource_keys={"runtime"},
     )
     def run(context: dg.AssetExecutionContext) -> None:
@@ -61,8 +62,13 @@ def window_asset(
     return run
 
 
-def _describe(context: dg.AssetExecutionContext, runtime: Runtime, windows: Sequence[Window], seconds: float,
-              extra: Extra | None) -> None:
+def _describe(
+    context: dg.AssetExecutionContext,
+    runtime: Runtime,
+    windows: Sequence[Window],
+    seconds: float,
+    extra: Extra | None,
+) -> None:
     """Each window's counts, its share of the step's time, and what is extra about the last."""
     name, competition = context.asset_key.path[-1], runtime.competition
     version = competition.score_version() if name in VERSIONED else ""

@@ -17,8 +17,11 @@ from coordinator_dagster.feeds.base import FeedError
 from coordinator_dagster.stages.facts import StageFailed
 from slots.loader import SlotErrors, SlotFailure
 
-app = typer.Typer(help="Run a forecasting competition: predict, resolve, score, rank.", no_args_is_help=True,
-                  pretty_exceptions_enable=False)
+app = typer.Typer(
+    help="Run a forecasting competition: predict, resolve, score, rank.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
 for command in (doctor, validate, replay, leaderboard, packs, demo, dev):
     app.command()(command)
 app.add_typer(postgres, name="postgres")

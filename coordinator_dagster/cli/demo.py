@@ -46,7 +46,13 @@ def demo(
     Without --tape it takes the last hours from Binance, or, where that cannot be reached, a simulated market.
     """
     began = time.monotonic()
-    chosen = {"COMPETITION": "demo", "MODE": "replay", "WINDOW": "hour", **_feed(tape), **_span(tape, start, end)}
+    chosen = {
+        "COMPETITION": "demo",
+        "MODE": "replay",
+        "WINDOW": "hour",
+        **_feed(tape),
+        **_span(tape, start, end),
+    }
     os.environ.update(chosen)
     competition = read_competition()
     set_dagster_environment(competition)
@@ -96,11 +102,14 @@ def _span(tape: Path | None, start: str | None, end: str | None) -> dict[str, st
 def _fresh_schema(competition: Competition) -> None:
     """Drop what an earlier demo left; UserError when the schema is somebody else's."""
     database = Database(database_url(competition), competition.schema)
-    found = database.read("select obj_description(oid) as mark from pg_namespace where nspname = :name",
-                          name=competition.schema)
+    found = database.read(
+        "select obj_description(oid) as mark from pg_namespace where nspname = :name", name=competition.schema
+    )
     if found and found[0].mark != MARK:
-        raise UserError(f"the schema {competition.schema} in the database was not made by a demo; drop it yourself, "
-                        "or set DATABASE_URL to another database")
+        raise UserError(
+            f"the schema {competition.schema} in the database was not made by a demo; drop it yourself, "
+            "or set DATABASE_URL to another database"
+        )
     with database.transaction() as connection:
         connection.execute(text(f"drop schema if exists {competition.schema} cascade"))
         connection.execute(text(f"create schema {competition.schema}"))
@@ -115,17 +124,26 @@ def _run_in_dagster(competition: Competition, windows: Sequence[Window]) -> None
     definitions = build_definitions(competition)
     quiet = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
     size = min(WINDOWS_A_RUN, math.ceil(len(windows) / RUNS))
-    with dg.DagsterInstance.get() as instance, progress_bar("windows through Dagster", len(windows)) as advance:
+    with (
+        dg.DagsterInstance.get() as instance,
+        progress_bar("windows through Dagster", len(windows)) as advance,
+    ):
         instance.wipe_assets([dg.AssetKey([competition.schema, name]) for name in _assets(definitions)])
         for first in range(0, len(windows), size):
             some = windows[first : first + size]
-            tags = {"dagster/asset_partition_range_start": some[0].key,
-                    "dagster/asset_partition_range_end": some[-1].key}
+            tags = {
+                "dagster/asset_partition_range_start": some[0].key,
+                "dagster/asset_partition_range_end": some[-1].key,
+            }
             definitions.resolve_job_def(f"{competition.schema}_loop").execute_in_process(
-                instance=instance, tags=tags, run_config=quiet)
+                instance=instance, tags=tags, run_config=quiet
+            )
             advance(len(some))
         definitions.resolve_implicit_global_asset_job_def().execute_in_process(
-            instance=instance, run_config=quiet, asset_selection=[dg.AssetKey([competition.schema, "report_schema"])])
+            instance=instance,
+            run_config=quiet,
+            asset_selection=[dg.AssetKey([competition.schema, "report_schema"])],
+        )
 
 
 def _assets(definitions: dg.Definitions) -> list[str]:
@@ -136,8 +154,10 @@ def _keep(competition: Competition, chosen: dict[str, str]) -> None:
     """Write the settings where `coordinator dev` finds them, unless the file is the operator's own."""
     file = default_home() / ".local.env"
     if file.exists() and not file.read_text().startswith(HEADER):
-        console.print(f"{file} is yours and stays; the demo's settings were: "
-                      + " ".join(f"{name}={value}" for name, value in chosen.items()))
+        console.print(
+            f"{file} is yours and stays; the demo's settings were: "
+            + " ".join(f"{name}={value}" for name, value in chosen.items())
+        )
         return
     lines = "".join(f"{name}={value}\n" for name, value in {**chosen, "PACK": competition.settings.pack}.items())
     file.write_text(HEADER + lines)

@@ -28,8 +28,16 @@ from coordinator_dagster.store.store import database_url
 from slots.contracts import SLOT_NAMES
 
 NEEDED_GB = 1
-PACKAGES = ("dagster", "dagster-postgres", "dagster-webserver", "sqlalchemy", "psycopg2-binary", "pandas",
-            "python-binance", "copier")
+PACKAGES = (
+    "dagster",
+    "dagster-postgres",
+    "dagster-webserver",
+    "sqlalchemy",
+    "psycopg2-binary",
+    "pandas",
+    "python-binance",
+    "copier",
+)
 
 
 @dataclass(frozen=True)
@@ -55,8 +63,10 @@ def doctor(
         print_settings(competition)
         findings += [*configuration(competition), *surroundings(competition, offline)]
     sick = [finding for finding in findings if finding.remedy]
-    print_rows(["", "what", "found", "what to do"],
-               [["✗" if one.remedy else "✓", one.what, one.found, one.remedy] for one in findings])
+    print_rows(
+        ["", "what", "found", "what to do"],
+        [["✗" if one.remedy else "✓", one.what, one.found, one.remedy] for one in findings],
+    )
     if sick:
         raise UserError(f"{len(sick)} of {len(findings)} need attention")
 
@@ -84,8 +94,11 @@ def machine(port: int) -> Iterator[Finding]:
     free = shutil.disk_usage(default_home()).free / 1e9
     yield Finding("disk", f"{free:.0f} GB free", "" if free > NEEDED_GB else f"free at least {NEEDED_GB} GB")
     taken = not port_is_free("127.0.0.1", port)
-    yield Finding(f"port {port}", "taken" if taken else "free",
-                  "stop what listens there, or use another --port" if taken else "")
+    yield Finding(
+        f"port {port}",
+        "taken" if taken else "free",
+        "stop what listens there, or use another --port" if taken else "",
+    )
 
 
 def configuration(competition: Competition) -> Iterator[Finding]:
@@ -124,8 +137,9 @@ def _server_version(competition: Competition) -> str:
 
 def _feed_state(competition: Competition) -> str:
     feed = open_feed(competition)
-    through = [f"{one} through {feed.known_through(one):%Y-%m-%d %H:%M:%S}"
-               for one in contest_series(competition, feed)]
+    through = [
+        f"{one} through {feed.known_through(one):%Y-%m-%d %H:%M:%S}" for one in contest_series(competition, feed)
+    ]
     late = f"; it is {SystemClock().now():%Y-%m-%d %H:%M:%S}"
     return ", ".join(through) + late
 

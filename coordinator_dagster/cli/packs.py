@@ -12,6 +12,14 @@ def packs() -> None:
         for place, config in enumerate(pack.configs):
             every, horizon = config.schedule.every_seconds, config.horizon.total_seconds()
             series = ", ".join(f"{one.asset} {one.kind} {one.granularity}" for one in pack.series_of(config))
-            rows.append(["" if place else name, config.id, f"{every} s", f"{horizon:g} s", series,
-                         "" if place else pack.description])
+            rows.append(
+                [
+                    "" if place else name,
+                    config.id,
+                    f"{every} s",
+                    f"{horizon:g} s",
+                    series,
+                    "" if place else pack.description,
+                ]
+            )
     print_rows(["pack", "config", "every", "horizon", "series", "description"], rows)

@@ -29,8 +29,9 @@ def replay(
         os.environ["COMPETITION_START"] = parse_hour("--from", start).isoformat()
     competition = read_competition()
     if competition.settings.mode != "replay":
-        raise UserError("MODE=live: a live competition is not replayed into its own schema; set MODE=replay "
-                        "and another COMPETITION")
+        raise UserError(
+            "MODE=live: a live competition is not replayed into its own schema; set MODE=replay and another COMPETITION"
+        )
     with open_runtime(competition) as runtime:
         windows = chosen_windows(runtime, start, end)
         keep_settings(competition)
@@ -45,12 +46,15 @@ def chosen_windows(runtime: Runtime, start: str | None, end: str | None) -> list
     """The windows between the options; UserError when they hold none."""
     competition = runtime.competition
     if competition.settings.competition_start is None:
-        raise UserError("COMPETITION_START is not set; give --from, or set it to the first hour, "
-                        "such as 2023-03-24T00:00Z")
+        raise UserError(
+            "COMPETITION_START is not set; give --from, or set it to the first hour, such as 2023-03-24T00:00Z"
+        )
     first = parse_hour("--from", start) if start else competition.start
     if first < competition.start:
-        raise UserError(f"--from={start} is before COMPETITION_START={competition.start.isoformat()}; start there, "
-                        "or set another COMPETITION and its COMPETITION_START")
+        raise UserError(
+            f"--from={start} is before COMPETITION_START={competition.start.isoformat()}; start there, "
+            "or set another COMPETITION and its COMPETITION_START"
+        )
     last = parse_hour("--to", end) if end else runtime.clock.now()
     if competition.settings.competition_end:
         last = min(last, competition.settings.competition_end)
@@ -63,8 +67,12 @@ def chosen_windows(runtime: Runtime, start: str | None, end: str | None) -> list
 def keep_settings(competition: Competition) -> None:
     """Write what was chosen into `.local.env`, so that the UI shows the same competition."""
     settings = competition.settings
-    values = {"COMPETITION": settings.competition, "COMPETITION_START": competition.start.isoformat(),
-              "PACK": settings.pack, "FEED_PROVIDER": settings.feed_provider}
+    values = {
+        "COMPETITION": settings.competition,
+        "COMPETITION_START": competition.start.isoformat(),
+        "PACK": settings.pack,
+        "FEED_PROVIDER": settings.feed_provider,
+    }
     if settings.competition_end:
         values["COMPETITION_END"] = settings.competition_end.isoformat()
     if settings.feed_tape_dir:

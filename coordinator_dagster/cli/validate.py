@@ -30,11 +30,14 @@ def settings_faults(competition: Competition) -> list[str]:
     settings, faults = competition.settings, []
     where = source_of("competition_start", competition.home)
     if settings.competition_start is None:
-        faults.append("COMPETITION_START is not set; set it to the first hour, such as 2023-03-24T00:00Z, "
-                      "in .local.env")
+        faults.append(
+            "COMPETITION_START is not set; set it to the first hour, such as 2023-03-24T00:00Z, in .local.env"
+        )
     elif settings.competition_end and settings.competition_end <= settings.competition_start:
-        faults.append(f"{where}: COMPETITION_END={settings.competition_end.isoformat()} is not after "
-                      f"COMPETITION_START={settings.competition_start.isoformat()}; mend one of them")
+        faults.append(
+            f"{where}: COMPETITION_END={settings.competition_end.isoformat()} is not after "
+            f"COMPETITION_START={settings.competition_start.isoformat()}; mend one of them"
+        )
     for one in competition.pack.series:
         name = f"{one.asset}/{one.kind}/{one.granularity}"
         for setting, allowed, found in (
@@ -43,13 +46,17 @@ def settings_faults(competition: Competition) -> list[str]:
             ("FEED_GRANULARITY", [settings.feed_granularity or one.granularity], one.granularity),
         ):
             if found not in allowed and not (setting == "FEED_GRANULARITY" and one.kind == "tick"):
-                faults.append(f"{setting}={','.join(allowed)}: the pack {competition.pack.id} needs {name}; "
-                              f"add {found}, or unset {setting}")
+                faults.append(
+                    f"{setting}={','.join(allowed)}: the pack {competition.pack.id} needs {name}; "
+                    f"add {found}, or unset {setting}"
+                )
     steps = [granularity_seconds(one.granularity) for one in competition.pack.series if one.kind == "candle"]
     needed = competition.settings.feed_candles_window * max(steps, default=0) / 60
     if needed > settings.feed_backfill_minutes:
-        faults.append(f"FEED_BACKFILL_MINUTES={settings.feed_backfill_minutes}: the first input looks back "
-                      f"{needed:g} minutes (FEED_CANDLES_WINDOW); set at least that")
+        faults.append(
+            f"FEED_BACKFILL_MINUTES={settings.feed_backfill_minutes}: the first input looks back "
+            f"{needed:g} minutes (FEED_CANDLES_WINDOW); set at least that"
+        )
     try:
         contest_series(competition, open_feed(competition))
     except UserError as error:
@@ -64,6 +71,8 @@ def warnings(competition: Competition) -> list[str]:
         for one in competition.pack.series_of(config):
             step = granularity_seconds(one.granularity)
             if one.kind == "candle" and step > config.schedule.every_seconds:
-                found.append(f"config {config.id}: asked every {config.schedule.every_seconds} s on candles of "
-                             f"{step} s: neighbouring inputs are the same")
+                found.append(
+                    f"config {config.id}: asked every {config.schedule.every_seconds} s on candles of "
+                    f"{step} s: neighbouring inputs are the same"
+                )
     return found

@@ -36,9 +36,7 @@ class FeedSettings(Protocol):
 
 def _replay(settings: FeedSettings, clock: Clock) -> Feed:
     if settings.feed_tape_dir is None:
-        raise UserError(
-            "FEED_TAPE_DIR is not set; FEED_PROVIDER=replay needs the folder of recorded CSV files"
-        )
+        raise UserError("FEED_TAPE_DIR is not set; FEED_PROVIDER=replay needs the folder of recorded CSV files")
     return ReplayFeed(settings.feed_tape_dir, settings.feed_tape_provider, clock)
 
 
@@ -70,7 +68,5 @@ def create_feed(settings: FeedSettings, clock: Clock) -> Feed:
 
 def _assets(settings: FeedSettings) -> Sequence[str]:
     if not settings.feed_assets:
-        raise UserError(
-            f"FEED_ASSETS is empty; FEED_PROVIDER={settings.feed_provider} needs it, such as BTC,ETH"
-        )
+        raise UserError(f"FEED_ASSETS is empty; FEED_PROVIDER={settings.feed_provider} needs it, such as BTC,ETH")
     return settings.feed_assets

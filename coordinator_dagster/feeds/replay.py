@@ -82,9 +82,7 @@ def _parse(path: Path, series: Series, source: Path | IO[str], rows: Sequence[in
         raise UserError(f"{path}: has no rows; record some or remove the file")
 
     text = frame["ts_event"]
-    moments = pd.to_datetime(
-        text.where(text.str.fullmatch(UTC_TEXT)), format="ISO8601", utc=True, errors="coerce"
-    )
+    moments = pd.to_datetime(text.where(text.str.fullmatch(UTC_TEXT)), format="ISO8601", utc=True, errors="coerce")
     refuse(moments.isna().to_numpy(), "ts_event", "is not a time in UTC; write it like 2023-03-16T22:15:00Z")
     times = moments.to_numpy(dtype="datetime64[us]").astype(np.int64)
     columns = []
@@ -102,9 +100,7 @@ def _parse(path: Path, series: Series, source: Path | IO[str], rows: Sequence[in
     same = apart == 0
     if series.kind == "candle":
         grid = series.step // MICROSECOND
-        refuse(
-            times % grid != 0, "ts_event", f"is not the opening of a {series.granularity} candle; correct it"
-        )
+        refuse(times % grid != 0, "ts_event", f"is not the opening of a {series.granularity} candle; correct it")
         same &= (values[1:] == values[:-1]).all(axis=1)
         repeated = np.append(first_row, (apart == 0) & ~same)
         refuse(repeated, "ts_event", "repeats the row before with other values; remove the wrong one")
@@ -138,9 +134,7 @@ class ReplayFeed:
         self._tapes: dict[Series, _Tape] = {}
         self._faults: list[str] = []
         if not directory.is_dir():
-            raise UserError(
-                f"FEED_TAPE_DIR: {directory} is not a folder; point it at one with recorded CSV files"
-            )
+            raise UserError(f"FEED_TAPE_DIR: {directory} is not a folder; point it at one with recorded CSV files")
         found: dict[Series, Path] = {}
         for path in sorted(directory.iterdir()):
             if not path.name.endswith((".csv", ".csv.gz")):
@@ -159,9 +153,7 @@ class ReplayFeed:
             raise UserError(f"FEED_TAPE_DIR: no *_candle_1m.csv.gz or *_tick.csv.gz in {directory}")
         if provider is not None and all(series.provider != provider for series in found):
             offered = ", ".join(sorted({series.provider for series in found})) or "no provider"
-            raise UserError(
-                f"FEED_TAPE_PROVIDER={provider}: {directory} holds {offered}; choose one that is there"
-            )
+            raise UserError(f"FEED_TAPE_PROVIDER={provider}: {directory} holds {offered}; choose one that is there")
         taken: set[tuple[str, Kind, str]] = set()
         for series in sorted(found):
             key = (series.asset, series.kind, series.granularity)

@@ -26,9 +26,7 @@ POLL_SECONDS = 0.2
 
 def _hashed(key: int, level: int, index: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
     """One well-mixed 64-bit number for each index (splitmix64)."""
-    z = index.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(
-        (key + level * 0xD1342543DE82EF95) % 2**64
-    )
+    z = index.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64((key + level * 0xD1342543DE82EF95) % 2**64)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return z ^ (z >> np.uint64(31))

@@ -31,9 +31,7 @@ def discover(models_dir: Path) -> tuple[dict[str, tuple[ModelInfo, Path]], list[
 def _info(folder: Path) -> ModelInfo:
     """What is known of the model in `folder`; UserError when it is not a model's folder."""
     if not _SLUG.fullmatch(folder.name):
-        raise UserError(
-            "rename it; a model's id has up to 63 of a-z 0-9 _ - and starts with a letter or digit"
-        )
+        raise UserError("rename it; a model's id has up to 63 of a-z 0-9 _ - and starts with a letter or digit")
     if not (folder / "main.py").is_file():
         raise UserError("it has no main.py; add one with a subclass of the base class, or remove the folder")
     about = dict.fromkeys(_TOML_KEYS, folder.name)

@@ -50,12 +50,20 @@ def _affected(competition: Competition, store: Store, windows: Sequence[Window],
     return sorted({*windows, *(competition.windows.at(start) for start in later)})
 
 
-def _aggregate(competition: Competition, store: Store, slot: Slot, window: Window,
-               models: Mapping[str, ModelView], rollups: Sequence[Rollup], version: str) -> list[dict[str, Any]]:
+def _aggregate(
+    competition: Competition,
+    store: Store,
+    slot: Slot,
+    window: Window,
+    models: Mapping[str, ModelView],
+    rollups: Sequence[Rollup],
+    version: str,
+) -> list[dict[str, Any]]:
     offered: dict[str, Any] = {"models": models, "rollups": rollups, "now": window.end}
     if slot.asks_for("scored_predictions"):
         offered["scored_predictions"] = store.scores.scored_predictions(
-            window.end - competition.pack.look_back, window.end, version)
+            window.end - competition.pack.look_back, window.end, version
+        )
     found = slot(**offered)
     if fault := entries_fault(found, models):
         raise SlotFailure(f"{slot.at}: {fault}")
@@ -96,9 +104,15 @@ def _coverage(rollups: Sequence[Rollup], model_id: str) -> dict[str, Any]:
     return {"due": due, "answered": answered, "coverage": answered / due if due else None}
 
 
-def _by_scope(competition: Competition, store: Store, slot: Slot, window: Window,
-              models: Mapping[str, ModelView], rollups: Sequence[Rollup], version: str,
-              ) -> dict[str, list[dict[str, Any]]]:
+def _by_scope(
+    competition: Competition,
+    store: Store,
+    slot: Slot,
+    window: Window,
+    models: Mapping[str, ModelView],
+    rollups: Sequence[Rollup],
+    version: str,
+) -> dict[str, list[dict[str, Any]]]:
     """The same aggregation scope by scope, by model; only for aggregators that work on rollups."""
     scopes: dict[str, list[dict[str, Any]]] = {}
     if slot.asks_for("scored_predictions"):
@@ -135,8 +149,11 @@ def _rank(competition: Competition, slot: Slot, entries: list[dict[str, Any]]) -
     ranked = slot(entries=eligible)
     if fault := ranking_fault(ranked, eligible):
         raise SlotFailure(f"{slot.at}: {fault}")
-    rest = [entry | {"rank": None, "unranked_reason": reasons[entry["model_id"]]} for entry in entries
-            if reasons[entry["model_id"]]]
+    rest = [
+        entry | {"rank": None, "unranked_reason": reasons[entry["model_id"]]}
+        for entry in entries
+        if reasons[entry["model_id"]]
+    ]
     return ranked + rest
 
 
@@ -165,16 +182,16 @@ def _unranked_because(competition: Competition, entry: dict[str, Any]) -> str | 
 def _final_windows(competition: Competition, store: Store, windows: Sequence[Window]) -> set[Window]:
     """The windows at whose end every cycle of the look-back has ended."""
     grid, look_back = competition.windows, competition.pack.look_back
-    ended = store.boards.ended_cycles(windows[0].end - look_back, windows[-1].end, grid.length,
-                                      competition.truth_version())
+    ended = store.boards.ended_cycles(
+        windows[0].end - look_back, windows[-1].end, grid.length, competition.truth_version()
+    )
     open_ends = []
     first = grid.at(max(windows[0].end - look_back, competition.start))
     while first.end <= windows[-1].end:
         if ended.get(first.end, 0) < _expected(competition, first):
             open_ends.append(first.end)
         first = grid.at(first.end)
-    return {window for window in windows
-            if not any(window.end - look_back < end <= window.end for end in open_ends)}
+    return {window for window in windows if not any(window.end - look_back < end <= window.end for end in open_ends)}
 
 
 def _expected(competition: Competition, window: Window) -> int:

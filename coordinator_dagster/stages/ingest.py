@@ -64,8 +64,15 @@ def _stretches(competition: Competition, windows: Sequence[Window]) -> list[tupl
     return stretches
 
 
-def _ingest_range(competition: Competition, store: Store, feed: Feed, series: Series, start: datetime,
-                  end: datetime, report: IngestReport) -> None:
+def _ingest_range(
+    competition: Competition,
+    store: Store,
+    feed: Feed,
+    series: Series,
+    start: datetime,
+    end: datetime,
+    report: IngestReport,
+) -> None:
     arriving = feed.fetch(series, start - series.step + INSTANT, end - series.step + INSTANT)
     done = start
     while batch := list(islice(arriving, BATCH)):

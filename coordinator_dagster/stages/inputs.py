@@ -71,8 +71,13 @@ def waiting_for(series: Sequence[Series], through: datetime | None) -> str:
     return f"{names}: complete through {through.isoformat()} only; later records have not come"
 
 
-def _build(competition: Competition, slots: Mapping[str, Slot], source: TapeSource, series: tuple[Series, ...],
-           now: datetime) -> StoredInput:
+def _build(
+    competition: Competition,
+    slots: Mapping[str, Slot],
+    source: TapeSource,
+    series: tuple[Series, ...],
+    now: datetime,
+) -> StoredInput:
     cut_off = now + competition.pack.input_wait
     raw = slots["RAW_INPUT_PROVIDER"](
         now=now,

@@ -44,8 +44,9 @@ class _Asking:
     call: Call
 
 
-def predict(competition: Competition, store: Store, runner: Runner, clock: Clock,
-            windows: Sequence[Window]) -> PredictReport:
+def predict(
+    competition: Competition, store: Store, runner: Runner, clock: Clock, windows: Sequence[Window]
+) -> PredictReport:
     """Perform the cycles of these windows that have an input; nothing that has ended is asked again.
 
     In a live schema a window that is over is only recorded: its cycles are MISSED.
@@ -53,10 +54,16 @@ def predict(competition: Competition, store: Store, runner: Runner, clock: Clock
     slots = competition.slots("PREDICTION_SCOPE_BUILDER", "PREDICT_CALL_BUILDER", "INFERENCE_OUTPUT_VALIDATOR")
     store.cycles.sync_models(runner.models())
     report = PredictReport()
+    cycles: list[Cycle]
+    forecasts: list[Forecast]
     for window in windows:
         ended = store.cycles.ended(window)
-        due = [(t, config) for config in competition.pack.configs for t in instants(window, config.every)
-               if (config.id, t) not in ended]
+        due = [
+            (t, config)
+            for config in competition.pack.configs
+            for t in instants(window, config.every)
+            if (config.id, t) not in ended
+        ]
         due.sort(key=lambda one: one[0])
         report.kept += len(ended)
         if not due:
@@ -74,10 +81,17 @@ def _missed(t: datetime, config: PredictionConfig) -> Cycle:
     return Cycle(config.id, t, t + config.horizon, "MISSED", "no live run performed it before its window ended")
 
 
-def _perform(competition: Competition, store: Store, runner: Runner, slots: Mapping[str, Slot], window: Window,
-             due: Sequence[tuple[datetime, PredictionConfig]]) -> tuple[list[Cycle], list[Forecast]]:
+def _perform(
+    competition: Competition,
+    store: Store,
+    runner: Runner,
+    slots: Mapping[str, Slot],
+    window: Window,
+    due: Sequence[tuple[datetime, PredictionConfig]],
+) -> tuple[list[Cycle], list[Forecast]]:
     inputs = store.cycles.inputs(window)
-    cycles, forecasts = [], []
+    cycles: list[Cycle] = []
+    forecasts: list[Forecast] = []
     if inputs:
         runner.fresh()
     by_instant: dict[datetime, list[PredictionConfig]] = {}
@@ -92,8 +106,10 @@ def _perform(competition: Competition, store: Store, runner: Runner, slots: Mapp
         cycles += [one.cycle for one in asking]
         for place, one in enumerate(asking):
             deadline = competition.pack.deadline(one.config)
-            forecasts += [_forecast(slots["INFERENCE_OUTPUT_VALIDATOR"], model_id, one.cycle, own[place], deadline)
-                          for model_id, own in answers.items()]
+            forecasts += [
+                _forecast(slots["INFERENCE_OUTPUT_VALIDATOR"], model_id, one.cycle, own[place], deadline)
+                for model_id, own in answers.items()
+            ]
     return cycles, forecasts
 
 
@@ -103,10 +119,21 @@ def _prepare(slots: Mapping[str, Slot], given: StoredInput, configs: Sequence[Pr
     for config in configs:
         offered = {"config": config.as_slot_config(), "inference_input": inference_input, "now": t}
         envelope = _checked(slots["PREDICTION_SCOPE_BUILDER"], {"scope_key": str, "scope": dict}, offered)
-        call = _checked(slots["PREDICT_CALL_BUILDER"], {"args": list, "kwargs": dict},
-                        offered | {"scope": envelope["scope"]})
-        cycle = Cycle(config.id, t, t + config.horizon, "PERFORMED", None, given.cut_off, envelope["scope_key"],
-                      envelope["scope"])
+        call = _checked(
+            slots["PREDICT_CALL_BUILDER"],
+            {"args": list, "kwargs": dict},
+            offered | {"scope": envelope["scope"]},
+        )
+        cycle = Cycle(
+            config.id,
+            t,
+            t + config.horizon,
+            "PERFORMED",
+            None,
+            given.cut_off,
+            envelope["scope_key"],
+            envelope["scope"],
+        )
         asking.append(_Asking(config, cycle, Call(call["args"], call["kwargs"])))
     return asking
 

@@ -35,8 +35,9 @@ class ResolveReport:
     reason: str | None = None
 
 
-def resolve(competition: Competition, store: Store, feed: Feed, clock: Clock,
-            windows: Sequence[Window]) -> ResolveReport:
+def resolve(
+    competition: Competition, store: Store, feed: Feed, clock: Clock, windows: Sequence[Window]
+) -> ResolveReport:
     """The truths of these windows' cycles, and of earlier cycles whose truth falls in these windows.
 
     A cycle whose series are not complete through its `resolvable_at` stays pending. One whose data are
@@ -60,7 +61,7 @@ def resolve(competition: Competition, store: Store, feed: Feed, clock: Clock,
             report.pending += 1
             report.reason = f"the series are complete through {known_from}, the next truth needs more"
             continue
-        last_chance = feed.fixed and bool(own) or clock.now() >= cycle.resolvable_at + GIVE_UP_AFTER
+        last_chance = (feed.fixed and bool(own)) or clock.now() >= cycle.resolvable_at + GIVE_UP_AFTER
         try:
             truth = _truth(slot, store, source, own, cycle, last_chance)
         except SlotFailure as failure:
@@ -81,17 +82,26 @@ def resolve(competition: Competition, store: Store, feed: Feed, clock: Clock,
 
 def _series_by_config(competition: Competition, feed: Feed) -> dict[str, tuple[Series, ...]]:
     return {
-        config.id: tuple(feed.series(one.asset, one.kind, one.granularity)
-                         for one in competition.pack.series_of(config))
+        config.id: tuple(
+            feed.series(one.asset, one.kind, one.granularity) for one in competition.pack.series_of(config)
+        )
         for config in competition.pack.scheduled_prediction_configs
     }
 
 
-def _truth(slot: Slot, store: Store, source: TapeSource, series: tuple[Series, ...], cycle: Cycle,
-           last_chance: bool) -> Truth | None:
+def _truth(
+    slot: Slot, store: Store, source: TapeSource, series: tuple[Series, ...], cycle: Cycle, last_chance: bool
+) -> Truth | None:
     """The cycle's truth; VOID when it is missing and this was the last chance; None: not yet."""
-    view = CyclePrediction(cycle.scope_key or "", cycle.scope or {}, cycle.performed_at, cycle.resolvable_at,
-                           cycle.config_id, {}, partial(store.cycles.read_input, cycle.performed_at))
+    view = CyclePrediction(
+        cycle.scope_key or "",
+        cycle.scope or {},
+        cycle.performed_at,
+        cycle.resolvable_at,
+        cycle.config_id,
+        {},
+        partial(store.cycles.read_input, cycle.performed_at),
+    )
     content = slot(prediction=view, tape=Tape(source, cycle.resolvable_at, series))
     if content is None:
         return Truth(cycle, "VOID", _missing(source, series, cycle)) if last_chance else None

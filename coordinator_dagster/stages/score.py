@@ -114,7 +114,10 @@ def _rollups(store: Store, window: Window, version: str) -> Iterable[Rollup]:
         own = list(group)
         values = [row.score_value for row in own if row.score_value is not None]
         yield Rollup(
-            model_id, scope_key, window.start, window.end,
+            model_id,
+            scope_key,
+            window.start,
+            window.end,
             due=sum(row.due for row in own),
             answered=sum(row.due and row.answered for row in own),
             scored=len(values),

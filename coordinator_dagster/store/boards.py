@@ -26,63 +26,105 @@ class BoardTables:
         rows = self._database.read(
             "select distinct window_start from model_scores where version = :version "
             "and window_start > :after and window_start <= :until order by 1",
-            version=version, after=after, until=until)
+            version=version,
+            after=after,
+            until=until,
+        )
         return [row.window_start for row in rows]
 
     def put_model_scores(self, window: Window, version: str, entries: Sequence[dict[str, Any]]) -> None:
         """A window's entries, one row a model; rows that say the same stay untouched."""
         with self._database.transaction() as connection:
             connection.execute(
-                text("delete from model_scores where window_start = :start and version = :version "
-                     "and model_id <> all(:ids)"),
-                {"start": window.start, "version": version, "ids": [one["model_id"] for one in entries]})
+                text(
+                    "delete from model_scores where window_start = :start and version = :version "
+                    "and model_id <> all(:ids)"
+                ),
+                {"start": window.start, "version": version, "ids": [one["model_id"] for one in entries]},
+            )
             for entry in entries:
                 connection.execute(
-                    text("insert into model_scores (model_id, score_payload_jsonb, computed_at, window_start, "
-                         " version) values (:id, cast(:payload as jsonb), :now, :start, :version) "
-                         "on conflict (window_start, version, model_id) do update "
-                         "set score_payload_jsonb = excluded.score_payload_jsonb "
-                         "where model_scores.score_payload_jsonb <> excluded.score_payload_jsonb"),
-                    {"id": entry["model_id"], "payload": orjson.dumps(entry).decode(), "now": window.end,
-                     "start": window.start, "version": version})
+                    text(
+                        "insert into model_scores (model_id, score_payload_jsonb, computed_at, window_start, "
+                        " version) values (:id, cast(:payload as jsonb), :now, :start, :version) "
+                        "on conflict (window_start, version, model_id) do update "
+                        "set score_payload_jsonb = excluded.score_payload_jsonb "
+                        "where model_scores.score_payload_jsonb <> excluded.score_payload_jsonb"
+                    ),
+                    {
+                        "id": entry["model_id"],
+                        "payload": orjson.dumps(entry).decode(),
+                        "now": window.end,
+                        "start": window.start,
+                        "version": version,
+                    },
+                )
 
     def model_scores(self, window: Window, version: str) -> list[dict[str, Any]]:
         """A window's entries by model id."""
         rows = self._database.read(
             "select score_payload_jsonb from model_scores where window_start = :start and version = :version "
-            "order by model_id", start=window.start, version=version)
+            "order by model_id",
+            start=window.start,
+            version=version,
+        )
         return [row.score_payload_jsonb for row in rows]
 
-    def put_latest_scores(self, entries: Sequence[dict[str, Any]], by_scope: dict[str, list[dict[str, Any]]],
-                          computed_at: datetime) -> None:
+    def put_latest_scores(
+        self,
+        entries: Sequence[dict[str, Any]],
+        by_scope: dict[str, list[dict[str, Any]]],
+        computed_at: datetime,
+    ) -> None:
         """The score columns of `models`, from the newest board so far."""
         with self._database.transaction() as connection:
             for entry in entries:
                 connection.execute(
-                    text("update models set overall_score_jsonb = cast(:overall as jsonb), "
-                         " scores_by_scope_jsonb = cast(:scopes as jsonb), updated_at = now(), "
-                         " meta_jsonb = meta_jsonb || jsonb_build_object('scored_through', cast(:at as text)) "
-                         "where id = :id and coalesce(meta_jsonb->>'scored_through', '') <= :at "
-                         "and (overall_score_jsonb, scores_by_scope_jsonb) is distinct from "
-                         " (cast(:overall as jsonb), cast(:scopes as jsonb))"),
-                    {"id": entry["model_id"], "overall": orjson.dumps(entry["score"]).decode(),
-                     "scopes": orjson.dumps(by_scope.get(entry["model_id"], [])).decode(),
-                     "at": computed_at.isoformat()})
+                    text(
+                        "update models set overall_score_jsonb = cast(:overall as jsonb), "
+                        " scores_by_scope_jsonb = cast(:scopes as jsonb), updated_at = now(), "
+                        " meta_jsonb = meta_jsonb || jsonb_build_object('scored_through', cast(:at as text)) "
+                        "where id = :id and coalesce(meta_jsonb->>'scored_through', '') <= :at "
+                        "and (overall_score_jsonb, scores_by_scope_jsonb) is distinct from "
+                        " (cast(:overall as jsonb), cast(:scopes as jsonb))"
+                    ),
+                    {
+                        "id": entry["model_id"],
+                        "overall": orjson.dumps(entry["score"]).decode(),
+                        "scopes": orjson.dumps(by_scope.get(entry["model_id"], [])).decode(),
+                        "at": computed_at.isoformat(),
+                    },
+                )
 
-    def put_leaderboard(self, window: Window, version: str, entries: Sequence[dict[str, Any]], final: bool,
-                        meta: dict[str, Any]) -> None:
+    def put_leaderboard(
+        self,
+        window: Window,
+        version: str,
+        entries: Sequence[dict[str, Any]],
+        final: bool,
+        meta: dict[str, Any],
+    ) -> None:
         """A window's board; one that says the same stays untouched."""
         with self._database.transaction() as connection:
             connection.execute(
-                text("insert into leaderboards (entries_jsonb, meta_jsonb, window_start, computed_at, final, "
-                     " version) values (cast(:entries as jsonb), cast(:meta as jsonb), :start, :now, :final, "
-                     " :version) on conflict (window_start, version) do update set "
-                     " entries_jsonb = excluded.entries_jsonb, meta_jsonb = excluded.meta_jsonb, "
-                     " final = excluded.final, created_at = now() "
-                     "where (leaderboards.entries_jsonb, leaderboards.meta_jsonb, leaderboards.final) "
-                     " is distinct from (excluded.entries_jsonb, excluded.meta_jsonb, excluded.final)"),
-                {"entries": orjson.dumps(list(entries)).decode(), "meta": orjson.dumps(meta).decode(),
-                 "start": window.start, "now": window.end, "final": final, "version": version})
+                text(
+                    "insert into leaderboards (entries_jsonb, meta_jsonb, window_start, computed_at, final, "
+                    " version) values (cast(:entries as jsonb), cast(:meta as jsonb), :start, :now, :final, "
+                    " :version) on conflict (window_start, version) do update set "
+                    " entries_jsonb = excluded.entries_jsonb, meta_jsonb = excluded.meta_jsonb, "
+                    " final = excluded.final, created_at = now() "
+                    "where (leaderboards.entries_jsonb, leaderboards.meta_jsonb, leaderboards.final) "
+                    " is distinct from (excluded.entries_jsonb, excluded.meta_jsonb, excluded.final)"
+                ),
+                {
+                    "entries": orjson.dumps(list(entries)).decode(),
+                    "meta": orjson.dumps(meta).decode(),
+                    "start": window.start,
+                    "now": window.end,
+                    "final": final,
+                    "version": version,
+                },
+            )
 
     def latest_leaderboard(self, start: datetime | None = None) -> Any:
         """The current version's newest board (or the one of the window that starts then); None: no board."""
@@ -90,11 +132,18 @@ class BoardTables:
             "select l.window_start, l.computed_at, l.created_at, l.final, l.version, l.entries_jsonb, "
             " l.meta_jsonb from leaderboards l join slot_versions v on v.version = l.version and v.current "
             "where cast(:start as timestamptz) is null or l.window_start = :start "
-            "order by l.window_start desc limit 1", start=start)
+            "order by l.window_start desc limit 1",
+            start=start,
+        )
         return rows[0] if rows else None
 
-    def ended_cycles(self, after: datetime, until: datetime, length: timedelta, truth_version: str,
-                     ) -> dict[datetime, int]:
+    def ended_cycles(
+        self,
+        after: datetime,
+        until: datetime,
+        length: timedelta,
+        truth_version: str,
+    ) -> dict[datetime, int]:
         """How many cycles have ended, by the end of the window `(start, end]` their truth falls in."""
         rows = self._database.read(
             "select to_timestamp(ceil(extract(epoch from c.resolvable_at) / :length) * :length) as window_end, "
@@ -102,36 +151,53 @@ class BoardTables:
             " and g.performed_at = c.performed_at and g.prediction_config_id = c.prediction_config_id "
             "where c.resolvable_at > :after and c.resolvable_at <= :until "
             " and (c.status = 'MISSED' or g.version is not null) group by 1",
-            after=after, until=until, length=length.total_seconds(), version=truth_version)
+            after=after,
+            until=until,
+            length=length.total_seconds(),
+            version=truth_version,
+        )
         return {row.window_end: row.ended for row in rows}
 
     def show_version(self, version: str, detail: dict[str, Any], look_back: timedelta) -> bool:
         """Make this the version that is shown, once the look-back is wholly scored in it; says if it is."""
         with self._database.transaction() as connection:
             connection.execute(
-                text("insert into slot_versions (version, detail_jsonb) "
-                     "values (:version, cast(:detail as jsonb)) on conflict do nothing"),
-                {"version": version, "detail": orjson.dumps(detail).decode()})
+                text(
+                    "insert into slot_versions (version, detail_jsonb) "
+                    "values (:version, cast(:detail as jsonb)) on conflict do nothing"
+                ),
+                {"version": version, "detail": orjson.dumps(detail).decode()},
+            )
             missing = connection.execute(
-                text("select exists (select from scores old join slot_versions v "
-                     " on v.version = old.version and v.current and v.version <> :version "
-                     "where old.resolvable_at > (select max(resolvable_at) from scores s2 "
-                     "  where s2.version = v.version) - :look_back "
-                     "and not exists (select from scores new where new.version = :version "
-                     "  and new.performed_at = old.performed_at and new.model_id = old.model_id "
-                     "  and new.prediction_config_id = old.prediction_config_id))"),
-                {"version": version, "look_back": look_back}).scalar_one()
+                text(
+                    "select exists (select from scores old join slot_versions v "
+                    " on v.version = old.version and v.current and v.version <> :version "
+                    "where old.resolvable_at > (select max(resolvable_at) from scores s2 "
+                    "  where s2.version = v.version) - :look_back "
+                    "and not exists (select from scores new where new.version = :version "
+                    "  and new.performed_at = old.performed_at and new.model_id = old.model_id "
+                    "  and new.prediction_config_id = old.prediction_config_id))"
+                ),
+                {"version": version, "look_back": look_back},
+            ).scalar_one()
             if not missing:
-                connection.execute(text("update slot_versions set current = false "
-                                        "where current and version <> :version"), {"version": version})
-                connection.execute(text("update slot_versions set current = true "
-                                        "where version = :version and not current"), {"version": version})
+                connection.execute(
+                    text("update slot_versions set current = false where current and version <> :version"),
+                    {"version": version},
+                )
+                connection.execute(
+                    text("update slot_versions set current = true where version = :version and not current"),
+                    {"version": version},
+                )
             return not missing
 
     def put_report_schema(self, schema: dict[str, Any]) -> None:
         with self._database.transaction() as connection:
             connection.execute(
-                text("insert into report_schemas (schema_jsonb) values (cast(:schema as jsonb)) "
-                     "on conflict (id) do update set schema_jsonb = excluded.schema_jsonb, updated_at = now() "
-                     "where report_schemas.schema_jsonb <> excluded.schema_jsonb"),
-                {"schema": orjson.dumps(schema).decode()})
+                text(
+                    "insert into report_schemas (schema_jsonb) values (cast(:schema as jsonb)) "
+                    "on conflict (id) do update set schema_jsonb = excluded.schema_jsonb, updated_at = now() "
+                    "where report_schemas.schema_jsonb <> excluded.schema_jsonb"
+                ),
+                {"schema": orjson.dumps(schema).decode()},
+            )

@@ -13,11 +13,31 @@ from coordinator_dagster.stages.facts import Cycle, Forecast, StoredInput
 from coordinator_dagster.store.database import Database
 from coordinator_dagster.windows import Window
 
-CYCLE_COLUMNS = ("prediction_config_id", "performed_at", "resolvable_at", "window_start", "status", "reason",
-                 "cut_off", "scope_key", "scope_jsonb")
-FORECAST_COLUMNS = ("model_id", "prediction_config_id", "scope_key", "scope_jsonb", "status", "exec_time_ms",
-                    "inference_output_jsonb", "meta_jsonb", "performed_at", "resolvable_at", "asked_at",
-                    "answered_at")
+CYCLE_COLUMNS = (
+    "prediction_config_id",
+    "performed_at",
+    "resolvable_at",
+    "window_start",
+    "status",
+    "reason",
+    "cut_off",
+    "scope_key",
+    "scope_jsonb",
+)
+FORECAST_COLUMNS = (
+    "model_id",
+    "prediction_config_id",
+    "scope_key",
+    "scope_jsonb",
+    "status",
+    "exec_time_ms",
+    "inference_output_jsonb",
+    "meta_jsonb",
+    "performed_at",
+    "resolvable_at",
+    "asked_at",
+    "answered_at",
+)
 
 
 class CycleTables:
@@ -31,62 +51,80 @@ class CycleTables:
         with self._database.transaction() as connection:
             for config in configs:
                 connection.execute(
-                    text('insert into scheduled_prediction_configs (id, scope_key, scope_template_jsonb, '
-                         ' schedule_jsonb, active, "order", meta_jsonb) values (:id, :scope_key, '
-                         " cast(:scope_template as jsonb), cast(:schedule as jsonb), :active, :order, "
-                         " cast(:meta as jsonb)) on conflict (id) do nothing"),
-                    {**config.model_dump(exclude={"scope_template", "schedule", "meta", "series"}),
-                     "scope_template": orjson.dumps(config.scope_template).decode(),
-                     "schedule": config.schedule.model_dump_json(exclude_none=True),
-                     "meta": orjson.dumps(config.meta).decode()})
+                    text(
+                        "insert into scheduled_prediction_configs (id, scope_key, scope_template_jsonb, "
+                        ' schedule_jsonb, active, "order", meta_jsonb) values (:id, :scope_key, '
+                        " cast(:scope_template as jsonb), cast(:schedule as jsonb), :active, :order, "
+                        " cast(:meta as jsonb)) on conflict (id) do nothing"
+                    ),
+                    {
+                        **config.model_dump(exclude={"scope_template", "schedule", "meta", "series"}),
+                        "scope_template": orjson.dumps(config.scope_template).decode(),
+                        "schedule": config.schedule.model_dump_json(exclude_none=True),
+                        "meta": orjson.dumps(config.meta).decode(),
+                    },
+                )
 
     def sync_models(self, models: Sequence[ModelInfo]) -> None:
         """Make the models known; a new deployment or name updates its row."""
         with self._database.transaction() as connection:
             for model in models:
                 connection.execute(
-                    text("insert into models (id, name, deployment_identifier, player_id, player_name) "
-                         "values (:id, :name, :deployment, :player_id, :player_name) "
-                         "on conflict (id) do update set name = excluded.name, updated_at = now(), "
-                         " deployment_identifier = excluded.deployment_identifier, "
-                         " player_id = excluded.player_id, player_name = excluded.player_name "
-                         "where (models.name, models.deployment_identifier, models.player_id, "
-                         " models.player_name) is distinct from (excluded.name, "
-                         " excluded.deployment_identifier, excluded.player_id, excluded.player_name)"),
-                    vars(model))
+                    text(
+                        "insert into models (id, name, deployment_identifier, player_id, player_name) "
+                        "values (:id, :name, :deployment, :player_id, :player_name) "
+                        "on conflict (id) do update set name = excluded.name, updated_at = now(), "
+                        " deployment_identifier = excluded.deployment_identifier, "
+                        " player_id = excluded.player_id, player_name = excluded.player_name "
+                        "where (models.name, models.deployment_identifier, models.player_id, "
+                        " models.player_name) is distinct from (excluded.name, "
+                        " excluded.deployment_identifier, excluded.player_id, excluded.player_name)"
+                    ),
+                    vars(model),
+                )
 
     def inputs(self, window: Window) -> dict[datetime, StoredInput]:
         """The window's inputs by instant."""
         rows = self._database.read(
             "select performed_at, cut_off, payload_jsonb::text as payload from inference_inputs "
             "where performed_at >= :start and performed_at < :end order by performed_at",
-            start=window.start, end=window.end)
-        return {row.performed_at: StoredInput(row.performed_at, row.cut_off, row.payload.encode())
-                for row in rows}
+            start=window.start,
+            end=window.end,
+        )
+        return {row.performed_at: StoredInput(row.performed_at, row.cut_off, row.payload.encode()) for row in rows}
 
     def input_instants(self, window: Window) -> set[datetime]:
         """The instants of the window that have their input."""
         rows = self._database.read(
             "select performed_at from inference_inputs where performed_at >= :start and performed_at < :end",
-            start=window.start, end=window.end)
+            start=window.start,
+            end=window.end,
+        )
         return {row.performed_at for row in rows}
 
     def add_inputs(self, inputs: Sequence[StoredInput]) -> None:
         with self._database.transaction() as connection:
-            self._database.copy(connection, "inference_inputs", ("performed_at", "cut_off", "payload_jsonb"),
-                                ((one.performed_at, one.cut_off, one.payload) for one in inputs))
+            self._database.copy(
+                connection,
+                "inference_inputs",
+                ("performed_at", "cut_off", "payload_jsonb"),
+                ((one.performed_at, one.cut_off, one.payload) for one in inputs),
+            )
 
     def read_input(self, performed_at: datetime) -> dict[str, Any]:
         """One instant's input, as a dict; empty when there is none."""
-        rows = self._database.read("select payload_jsonb from inference_inputs where performed_at = :at",
-                                   at=performed_at)
+        rows = self._database.read(
+            "select payload_jsonb from inference_inputs where performed_at = :at", at=performed_at
+        )
         return rows[0].payload_jsonb if rows else {}
 
     def ended(self, window: Window) -> set[tuple[str, datetime]]:
         """The (config, instant) of the window's cycles that are PERFORMED or MISSED."""
         rows = self._database.read(
             "select prediction_config_id, performed_at from cycles "
-            "where window_start = :start and status in ('PERFORMED', 'MISSED')", start=window.start)
+            "where window_start = :start and status in ('PERFORMED', 'MISSED')",
+            start=window.start,
+        )
         return {(row.prediction_config_id, row.performed_at) for row in rows}
 
     def add(self, window: Window, cycles: Sequence[Cycle], forecasts: Sequence[Forecast]) -> None:
@@ -94,12 +132,48 @@ class CycleTables:
         if forecasts:
             self._database.ensure_months("forecasts", window.start, window.end)
         with self._database.transaction() as connection:
-            connection.execute(text("delete from cycles where window_start = :start "
-                                    "and status in ('planned', 'running')"), {"start": window.start})
-            self._database.copy(connection, "cycles", CYCLE_COLUMNS, (
-                (one.config_id, one.performed_at, one.resolvable_at, window.start, one.status, one.reason,
-                 one.cut_off, one.scope_key, one.scope) for one in cycles))
-            self._database.copy(connection, "forecasts", FORECAST_COLUMNS, (
-                (one.model_id, one.cycle.config_id, one.cycle.scope_key, one.cycle.scope, one.status,
-                 one.exec_time_ms, one.output, one.meta, one.cycle.performed_at, one.cycle.resolvable_at,
-                 one.asked_at, one.answered_at) for one in forecasts))
+            connection.execute(
+                text("delete from cycles where window_start = :start and status in ('planned', 'running')"),
+                {"start": window.start},
+            )
+            self._database.copy(
+                connection,
+                "cycles",
+                CYCLE_COLUMNS,
+                (
+                    (
+                        one.config_id,
+                        one.performed_at,
+                        one.resolvable_at,
+                        window.start,
+                        one.status,
+                        one.reason,
+                        one.cut_off,
+                        one.scope_key,
+                        one.scope,
+                    )
+                    for one in cycles
+                ),
+            )
+            self._database.copy(
+                connection,
+                "forecasts",
+                FORECAST_COLUMNS,
+                (
+                    (
+                        one.model_id,
+                        one.cycle.config_id,
+                        one.cycle.scope_key,
+                        one.cycle.scope,
+                        one.status,
+                        one.exec_time_ms,
+                        one.output,
+                        one.meta,
+                        one.cycle.performed_at,
+                        one.cycle.resolvable_at,
+                        one.asked_at,
+                        one.answered_at,
+                    )
+                    for one in forecasts
+                ),
+            )

@@ -43,7 +43,7 @@ class Database:
         self._months: set[tuple[str, int, int]] = set()
         event.listen(self.engine, "connect", _fast_json)
 
-    def read(self, sql: str, **parameters: Any) -> Sequence[Row[Any]]:
+    def read(self, sql: str, **parameters: Any) -> Sequence[Row[*tuple[Any, ...]]]:
         """The rows of a query."""
         with self.engine.connect() as connection:
             return connection.execute(text(sql), parameters).all()
@@ -54,9 +54,7 @@ class Database:
         with self.engine.begin() as connection:
             yield connection
 
-    def copy(
-        self, connection: Connection, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]
-    ) -> int:
+    def copy(self, connection: Connection, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> int:
         """COPY rows into a table; returns how many. Lists and dicts become JSON, `bytes` are JSON already."""
         cursor = connection.connection.cursor()
         statement = f"copy {table} ({', '.join(columns)}) from stdin"
@@ -79,13 +77,17 @@ class Database:
             if (table, *month) not in self._months:
                 with self.transaction() as connection:
                     # Two processes may want the same month: `if not exists` alone races in PostgreSQL.
-                    connection.execute(text("select pg_advisory_xact_lock(hashtext(:name))"),
-                                       {"name": f"{self.schema}.{table}"})
-                    connection.execute(text(
-                        f"create table if not exists {table}_{month[0]:04}_{month[1]:02} partition of {table} "
-                        f"for values from ('{month[0]:04}-{month[1]:02}-01 00:00+00') "
-                        f"to ('{following[0]:04}-{following[1]:02}-01 00:00+00')"
-                    ))
+                    connection.execute(
+                        text("select pg_advisory_xact_lock(hashtext(:name))"),
+                        {"name": f"{self.schema}.{table}"},
+                    )
+                    connection.execute(
+                        text(
+                            f"create table if not exists {table}_{month[0]:04}_{month[1]:02} partition of {table} "
+                            f"for values from ('{month[0]:04}-{month[1]:02}-01 00:00+00') "
+                            f"to ('{following[0]:04}-{following[1]:02}-01 00:00+00')"
+                        )
+                    )
                 self._months.add((table, *month))
             month = following
 

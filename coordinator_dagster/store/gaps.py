@@ -24,37 +24,53 @@ class GapTable:
         first = boundary(covered[0] - step, step) + step
         last = boundary(covered[1] - step, step)
         with self._database.transaction() as connection:
-            touched = connection.execute(text(
-                f"select id, gap_start, gap_end from market_gaps where {KEY} and state <> 'CLOSED' "
-                "and gap_end >= :first and gap_start <= :last for update"),
-                {**key, "first": first, "last": last + step}).all()
+            touched = connection.execute(
+                text(
+                    f"select id, gap_start, gap_end from market_gaps where {KEY} and state <> 'CLOSED' "
+                    "and gap_end >= :first and gap_start <= :last for update"
+                ),
+                {**key, "first": first, "last": last + step},
+            ).all()
             first = min([first, *(row.gap_start for row in touched)])
             last = max([last, *(row.gap_end - step for row in touched)])
             gaps = self._missing(connection, series, first, last)
             for row in touched:
                 if not any(start < row.gap_end and end > row.gap_start for start, end in gaps):
-                    connection.execute(text(
-                        "update market_gaps set state = 'CLOSED', reason = 'the missing candles came', "
-                        "updated_at = now() where id = :id"), {"id": row.id})
+                    connection.execute(
+                        text(
+                            "update market_gaps set state = 'CLOSED', reason = 'the missing candles came', "
+                            "updated_at = now() where id = :id"
+                        ),
+                        {"id": row.id},
+                    )
                 elif (row.gap_start, row.gap_end) not in gaps:
                     connection.execute(text("delete from market_gaps where id = :id"), {"id": row.id})
             for start, end in gaps:
-                connection.execute(text(
-                    "insert into market_gaps (provider, asset, kind, granularity, gap_start, gap_end, state, "
-                    " reason) values (:provider, :asset, :kind, :granularity, :start, :end, :state, :reason) "
-                    "on conflict (provider, asset, kind, granularity, gap_start) do update set "
-                    " state = excluded.state, reason = excluded.reason, gap_end = excluded.gap_end, "
-                    " updated_at = now() where (market_gaps.state, market_gaps.gap_end) "
-                    " is distinct from (excluded.state, excluded.gap_end)"),
-                    {**key, "start": start, "end": end, "state": "GIVEN_UP" if given_up else "open",
-                     "reason": given_up or "the venue has not served these candles yet"})
+                connection.execute(
+                    text(
+                        "insert into market_gaps (provider, asset, kind, granularity, gap_start, gap_end, state, "
+                        " reason) values (:provider, :asset, :kind, :granularity, :start, :end, :state, :reason) "
+                        "on conflict (provider, asset, kind, granularity, gap_start) do update set "
+                        " state = excluded.state, reason = excluded.reason, gap_end = excluded.gap_end, "
+                        " updated_at = now() where (market_gaps.state, market_gaps.gap_end) "
+                        " is distinct from (excluded.state, excluded.gap_end)"
+                    ),
+                    {
+                        **key,
+                        "start": start,
+                        "end": end,
+                        "state": "GIVEN_UP" if given_up else "open",
+                        "reason": given_up or "the venue has not served these candles yet",
+                    },
+                )
         return len(gaps)
 
     def _missing(self, connection: Connection, series: Series, first: datetime, last: datetime) -> list[Range]:
         step: timedelta = series.step
-        found = connection.execute(text(
-            f"select ts_event from market_records where {KEY} and ts_event >= :first and ts_event <= :last"),
-            {**series_key(series), "first": first, "last": last}).scalars()
+        found = connection.execute(
+            text(f"select ts_event from market_records where {KEY} and ts_event >= :first and ts_event <= :last"),
+            {**series_key(series), "first": first, "last": last},
+        ).scalars()
         there = set(found)
         missing, moment = [], first
         while moment <= last:

@@ -12,10 +12,33 @@ from coordinator_dagster.store.truths import IN_WINDOWS, settling
 from coordinator_dagster.windows import Window
 from slots.views import Rollup, Score, ScoredPrediction
 
-COLUMNS = ("model_id", "prediction_config_id", "scope_key", "performed_at", "resolvable_at", "version",
-           "status", "score_value", "score_success", "score_failed_reason", "due", "answered")
-ROLLUP_COLUMNS = ("version", "model_id", "scope_key", "window_start", "window_end", "due", "answered", "scored",
-                  "charged", "score_sum", "score_sum_squares")
+COLUMNS = (
+    "model_id",
+    "prediction_config_id",
+    "scope_key",
+    "performed_at",
+    "resolvable_at",
+    "version",
+    "status",
+    "score_value",
+    "score_success",
+    "score_failed_reason",
+    "due",
+    "answered",
+)
+ROLLUP_COLUMNS = (
+    "version",
+    "model_id",
+    "scope_key",
+    "window_start",
+    "window_end",
+    "due",
+    "answered",
+    "scored",
+    "charged",
+    "score_sum",
+    "score_sum_squares",
+)
 
 
 class ScoreTables:
@@ -35,17 +58,38 @@ class ScoreTables:
             " and s.version = :version "
             f"where {IN_WINDOWS} and c.version = :truth_version and s.version is null "
             "order by f.performed_at, f.prediction_config_id, f.model_id",
-            **settling(windows), truth_version=truth_version, version=version)
+            **settling(windows),
+            truth_version=truth_version,
+            version=version,
+        )
         return [Unscored(*row) for row in rows]
 
     def add(self, scores: Sequence[ScoreRow], version: str) -> None:
         first, last = scores[0].forecast.performed_at, scores[-1].forecast.performed_at
         self._database.ensure_months("scores", first, last)
         with self._database.transaction() as connection:
-            self._database.copy(connection, "scores", COLUMNS, (
-                (one.forecast.model_id, one.forecast.config_id, one.forecast.scope_key,
-                 one.forecast.performed_at, one.forecast.resolvable_at, version, one.status, one.value,
-                 one.success, one.reason, one.due, one.answered) for one in scores))
+            self._database.copy(
+                connection,
+                "scores",
+                COLUMNS,
+                (
+                    (
+                        one.forecast.model_id,
+                        one.forecast.config_id,
+                        one.forecast.scope_key,
+                        one.forecast.performed_at,
+                        one.forecast.resolvable_at,
+                        version,
+                        one.status,
+                        one.value,
+                        one.success,
+                        one.reason,
+                        one.due,
+                        one.answered,
+                    )
+                    for one in scores
+                ),
+            )
 
     def values(self, window: Window, version: str) -> Sequence[Any]:
         """The scores resolvable in `(start, end]`, ordered by model, scope, time and config."""
@@ -53,16 +97,39 @@ class ScoreTables:
             "select model_id, scope_key, status, score_value, due, answered from scores "
             "where version = :version and resolvable_at > :start and resolvable_at <= :end "
             "order by model_id, scope_key, performed_at, prediction_config_id",
-            version=version, start=window.start, end=window.end)
+            version=version,
+            start=window.start,
+            end=window.end,
+        )
 
     def replace_rollups(self, window: Window, version: str, rollups: Iterable[Rollup]) -> None:
         """The window's rollups, whole; an unchanged one stays as it is."""
         with self._database.transaction() as connection:
-            connection.execute(text("delete from score_rollups where version = :version and window_end = :end"),
-                               {"version": version, "end": window.end})
-            self._database.copy(connection, "score_rollups", ROLLUP_COLUMNS, (
-                (version, one.model_id, one.scope_key, one.window_start, one.window_end, one.due, one.answered,
-                 one.scored, one.charged, one.total, one.total_squares) for one in rollups))
+            connection.execute(
+                text("delete from score_rollups where version = :version and window_end = :end"),
+                {"version": version, "end": window.end},
+            )
+            self._database.copy(
+                connection,
+                "score_rollups",
+                ROLLUP_COLUMNS,
+                (
+                    (
+                        version,
+                        one.model_id,
+                        one.scope_key,
+                        one.window_start,
+                        one.window_end,
+                        one.due,
+                        one.answered,
+                        one.scored,
+                        one.charged,
+                        one.total,
+                        one.total_squares,
+                    )
+                    for one in rollups
+                ),
+            )
 
     def rollups(self, after: datetime, until: datetime, version: str) -> list[Rollup]:
         """The rollups of the windows that end in `(after, until]`, by model, scope and time."""
@@ -70,7 +137,11 @@ class ScoreTables:
             "select model_id, scope_key, window_start, window_end, due, answered, scored, charged, score_sum, "
             " score_sum_squares from score_rollups "
             "where version = :version and window_end > :after and window_end <= :until "
-            "order by model_id, scope_key, window_end", version=version, after=after, until=until)
+            "order by model_id, scope_key, window_end",
+            version=version,
+            after=after,
+            until=until,
+        )
         return [Rollup(*row) for row in rows]
 
     def scored_predictions(self, after: datetime, until: datetime, version: str) -> list[ScoredPrediction]:
@@ -83,5 +154,8 @@ class ScoreTables:
             "where s.version = :version and s.resolvable_at > :after and s.resolvable_at <= :until "
             " and s.status <> 'EXEMPT' "
             "order by s.performed_at, s.prediction_config_id, s.model_id",
-            version=version, after=after, until=until)
-        return [ScoredPrediction(*row[:6], Score(*row[6:])) for row in rows]
+            version=version,
+            after=after,
+            until=until,
+        )
+        return [ScoredPrediction(*tuple(row)[:6], Score(*tuple(row)[6:])) for row in rows]

@@ -15,11 +15,16 @@ ENDING = "date_bin(:length, {0} - interval '1 microsecond', 'epoch')"
 QUERIES = {
     "market_records": (
         "select {window} as window_start, count(*) as records, max(event_end)::text as last_event_end "
-        "from market_records where event_end > :start and event_end <= :end group by 1", ENDING, "event_end"),
+        "from market_records where event_end > :start and event_end <= :end group by 1",
+        ENDING,
+        "event_end",
+    ),
     "inference_inputs": (
         "select {window} as window_start, count(*) as inputs, sum(pg_column_size(payload_jsonb)) as stored_bytes "
         "from inference_inputs where performed_at >= :start and performed_at < :end group by 1",
-        OF, "performed_at"),
+        OF,
+        "performed_at",
+    ),
     "predictions": (
         "select {window} as window_start, count(*) as forecasts, count(distinct model_id) as models, "
         " count(*) filter (where status = 'SUCCESS') as success, "
@@ -28,37 +33,64 @@ QUERIES = {
         " count(*) filter (where status = 'LATE') as late, "
         " count(*) filter (where status = 'ABSENT') as absent, "
         " coalesce(avg(exec_time_ms), 0) as mean_exec_time_ms "
-        "from forecasts where performed_at >= :start and performed_at < :end group by 1", OF, "performed_at"),
+        "from forecasts where performed_at >= :start and performed_at < :end group by 1",
+        OF,
+        "performed_at",
+    ),
     "ground_truths": (
         "select {window} as window_start, count(*) filter (where status = 'RESOLVED') as resolved, "
         " count(*) filter (where status = 'VOID') as void, max(reason) as void_reason "
         "from ground_truths where performed_at >= :start and performed_at < :end group by 1",
-        OF, "performed_at"),
+        OF,
+        "performed_at",
+    ),
     "scores": (
         "select {window} as window_start, count(*) filter (where status = 'SCORED') as scored, "
         " count(*) filter (where status = 'CHARGED') as charged, "
         " count(*) filter (where status = 'EXEMPT') as exempt, avg(score_value) as mean_score, "
         " min(score_value) as lowest_score from scores "
         "where performed_at >= :start and performed_at < :end and version = :version group by 1",
-        OF, "performed_at"),
+        OF,
+        "performed_at",
+    ),
     "model_scores": (
         "select window_start, count(*) as models from model_scores "
-        "where window_start >= :start and window_start < :end and version = :version group by 1", "", ""),
+        "where window_start >= :start and window_start < :end and version = :version group by 1",
+        "",
+        "",
+    ),
     "leaderboard": (
         "select window_start, jsonb_array_length(entries_jsonb) as listed, final, "
         " entries_jsonb->0->>'model_name' as first_place from leaderboards "
-        "where window_start >= :start and window_start < :end and version = :version", "", ""),
+        "where window_start >= :start and window_start < :end and version = :version",
+        "",
+        "",
+    ),
 }
 
 
-def summarize(database: Database, asset: str, windows: Sequence[Window], length: timedelta, version: str,
-              ) -> Mapping[datetime, dict[str, Any]]:
+def summarize(
+    database: Database,
+    asset: str,
+    windows: Sequence[Window],
+    length: timedelta,
+    version: str,
+) -> Mapping[datetime, dict[str, Any]]:
     """The asset's counts by window start, for these windows; a window without rows is absent."""
     sql, window, column = QUERIES[asset]
-    rows = database.read(sql.format(window=window.format(column)), start=windows[0].start, end=windows[-1].end,
-                         length=length, version=version)
-    return {row.window_start: {name: _plain(value) for name, value in row._mapping.items()
-                               if name != "window_start" and value is not None} for row in rows}
+    rows = database.read(
+        sql.format(window=window.format(column)),
+        start=windows[0].start,
+        end=windows[-1].end,
+        length=length,
+        version=version,
+    )
+    return {
+        row.window_start: {
+            name: _plain(value) for name, value in row._mapping.items() if name != "window_start" and value is not None
+        }
+        for row in rows
+    }
 
 
 def _plain(value: Any) -> Any:
@@ -74,4 +106,7 @@ def forecasts_beside_truth(database: Database, window: Window, version: str) -> 
         " and g.prediction_config_id = f.prediction_config_id and g.version = :version "
         "where f.performed_at >= :start and f.performed_at < :end and f.status = 'SUCCESS' "
         " and g.status = 'RESOLVED' order by f.scope_key, f.model_id, f.performed_at",
-        start=window.start, end=window.end, version=version)
+        start=window.start,
+        end=window.end,
+        version=version,
+    )

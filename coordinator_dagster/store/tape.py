@@ -13,14 +13,27 @@ from slots.market import MarketRecord, Series
 from slots.tape import MemorySource
 
 KEY = "provider = :provider and asset = :asset and kind = :kind and granularity = :granularity"
-COLUMNS = ("provider", "asset", "kind", "granularity", "ts_event", "event_end", "known_at", "values_jsonb",
-           "meta_jsonb")
+COLUMNS = (
+    "provider",
+    "asset",
+    "kind",
+    "granularity",
+    "ts_event",
+    "event_end",
+    "known_at",
+    "values_jsonb",
+    "meta_jsonb",
+)
 Range = tuple[datetime, datetime]
 
 
 def series_key(series: Series) -> dict[str, str]:
-    return {"provider": series.provider, "asset": series.asset, "kind": series.kind,
-            "granularity": series.granularity}
+    return {
+        "provider": series.provider,
+        "asset": series.asset,
+        "kind": series.kind,
+        "granularity": series.granularity,
+    }
 
 
 class TapeTable:
@@ -46,62 +59,94 @@ class TapeTable:
         return added
 
     def _stage(self, connection: Connection, records: Iterable[MarketRecord]) -> None:
-        connection.execute(text(
-            "create temporary table arriving (like market_records including defaults) on commit drop"))
-        self._database.copy(connection, "arriving", COLUMNS, (
-            (*series_key(one.series).values(), one.ts_event, one.event_end, one.known_at, one.values, one.meta)
-            for one in records))
+        connection.execute(
+            text("create temporary table arriving (like market_records including defaults) on commit drop")
+        )
+        self._database.copy(
+            connection,
+            "arriving",
+            COLUMNS,
+            (
+                (
+                    *series_key(one.series).values(),
+                    one.ts_event,
+                    one.event_end,
+                    one.known_at,
+                    one.values,
+                    one.meta,
+                )
+                for one in records
+            ),
+        )
 
     def _merge(self, connection: Connection) -> tuple[int, int]:
         same = " and ".join(f"m.{name} = a.{name}" for name in COLUMNS[:5])
-        restated = connection.execute(text(
-            "insert into market_restatements (provider, asset, kind, granularity, ts_event, values_jsonb, "
-            " first_values_jsonb) "
-            "select a.provider, a.asset, a.kind, a.granularity, a.ts_event, a.values_jsonb, m.values_jsonb "
-            f"from arriving a join market_records m on {same} "
-            "where m.values_jsonb <> a.values_jsonb on conflict do nothing"
-        )).rowcount
-        new = connection.execute(text(
-            f"insert into market_records ({', '.join(COLUMNS)}) select {', '.join(COLUMNS)} from arriving "
-            "order by ts_event on conflict do nothing"
-        )).rowcount
+        restated = connection.execute(
+            text(
+                "insert into market_restatements (provider, asset, kind, granularity, ts_event, values_jsonb, "
+                " first_values_jsonb) "
+                "select a.provider, a.asset, a.kind, a.granularity, a.ts_event, a.values_jsonb, m.values_jsonb "
+                f"from arriving a join market_records m on {same} "
+                "where m.values_jsonb <> a.values_jsonb on conflict do nothing"
+            )
+        ).rowcount
+        new = connection.execute(
+            text(
+                f"insert into market_records ({', '.join(COLUMNS)}) select {', '.join(COLUMNS)} from arriving "
+                "order by ts_event on conflict do nothing"
+            )
+        ).rowcount
         return new, restated
 
     def _cover(self, connection: Connection, series: Series, covered: Range, origin: datetime) -> None:
-        connection.execute(text(
-            "insert into market_ingestion_state (provider, asset, kind, granularity) "
-            "values (:provider, :asset, :kind, :granularity) on conflict do nothing"), series_key(series))
-        stored = connection.execute(text(
-            f"select meta_jsonb from market_ingestion_state where {KEY} for update"), series_key(series)).scalar_one()
+        connection.execute(
+            text(
+                "insert into market_ingestion_state (provider, asset, kind, granularity) "
+                "values (:provider, :asset, :kind, :granularity) on conflict do nothing"
+            ),
+            series_key(series),
+        )
+        stored = connection.execute(
+            text(f"select meta_jsonb from market_ingestion_state where {KEY} for update"), series_key(series)
+        ).scalar_one()
         known = [(datetime.fromisoformat(a), datetime.fromisoformat(b)) for a, b in stored.get("covered", [])]
         merged = merge_ranges([*known, covered])
         through = next((end for start, end in merged if start <= origin <= end), None)
         stored["covered"] = [[start.isoformat(), end.isoformat()] for start, end in merged]
-        connection.execute(text(
-            "update market_ingestion_state set updated_at = now(), meta_jsonb = cast(:meta as jsonb), "
-            " complete_through = :through, last_event_ts = "
-            f"(select max(ts_event) from market_records where {KEY}) where {KEY}"),
-            {**series_key(series), "meta": orjson.dumps(stored).decode(), "through": through})
+        connection.execute(
+            text(
+                "update market_ingestion_state set updated_at = now(), meta_jsonb = cast(:meta as jsonb), "
+                " complete_through = :through, last_event_ts = "
+                f"(select max(ts_event) from market_records where {KEY}) where {KEY}"
+            ),
+            {**series_key(series), "meta": orjson.dumps(stored).decode(), "through": through},
+        )
 
     def complete_through(self, series: Iterable[Series]) -> datetime | None:
         """Through when all these series are complete; None when one is not begun."""
         moments = []
         for one in series:
             rows = self._database.read(
-                f"select complete_through from market_ingestion_state where {KEY}", **series_key(one))
+                f"select complete_through from market_ingestion_state where {KEY}", **series_key(one)
+            )
             moments.append(rows[0].complete_through if rows else None)
         known = [moment for moment in moments if moment is not None]
         return min(known) if known and len(known) == len(moments) else None
 
     def upto(self, series: Series, end: datetime, count: int) -> Sequence[MarketRecord]:
         """The last `count` records over by `end`, oldest first."""
-        return self._records(series, "ts_event <= :end order by ts_event desc limit :count",
-                             end=end - series.step, count=count)[::-1]
+        return self._records(
+            series, "ts_event <= :end order by ts_event desc limit :count", end=end - series.step, count=count
+        )[::-1]
 
     def between(self, series: Series, start: datetime, end: datetime) -> Sequence[MarketRecord]:
         """The records with `start < event_end <= end`, oldest first."""
-        return self._records(series, "ts_event > :start and ts_event <= :end order by ts_event",
-                             start=start - series.step, end=end - series.step)
+        return self._records(
+            series,
+            "ts_event > :start and ts_event <= :end order by ts_event",
+            start=start - series.step,
+            end=end - series.step,
+        )
 
     def cached(self, series: Iterable[Series], start: datetime, end: datetime, look_back: int) -> "CachedSource":
         """The span `(start, end]` and `look_back` records before it, in memory."""
@@ -110,18 +155,23 @@ class TapeTable:
     def _records(self, series: Series, where: str, **parameters: Any) -> list[MarketRecord]:
         rows = self._database.read(
             "select ts_event, values_jsonb, known_at, event_end, meta_jsonb from market_records "
-            f"where {KEY} and {where}", **series_key(series), **parameters)
+            f"where {KEY} and {where}",
+            **series_key(series),
+            **parameters,
+        )
         return [MarketRecord(series, *row) for row in rows]
+
 
 class CachedSource:
     """A span of the tape in memory for many questions; what lies before it is read from the table."""
 
-    def __init__(self, table: TapeTable, series: Iterable[Series], start: datetime, end: datetime,
-                 look_back: int) -> None:
+    def __init__(
+        self, table: TapeTable, series: Iterable[Series], start: datetime, end: datetime, look_back: int
+    ) -> None:
         self._table = table
-        self._memory = MemorySource({
-            one: [*table.upto(one, start, look_back), *table.between(one, start, end)] for one in series
-        })
+        self._memory = MemorySource(
+            {one: [*table.upto(one, start, look_back), *table.between(one, start, end)] for one in series}
+        )
         self._start = start
 
     def upto(self, series: Series, end: datetime, count: int) -> Sequence[MarketRecord]:

@@ -7,8 +7,15 @@ from coordinator_dagster.stages.facts import Cycle, Truth
 from coordinator_dagster.store.database import Database
 from coordinator_dagster.windows import Window
 
-COLUMNS = ("prediction_config_id", "performed_at", "version", "resolvable_at", "status", "reason",
-           "truth_jsonb")
+COLUMNS = (
+    "prediction_config_id",
+    "performed_at",
+    "version",
+    "resolvable_at",
+    "status",
+    "reason",
+    "truth_jsonb",
+)
 
 
 def settling(windows: Sequence[Window]) -> dict[str, datetime]:
@@ -33,11 +40,28 @@ class TruthTable:
             " on g.performed_at = c.performed_at and g.prediction_config_id = c.prediction_config_id "
             " and g.version = :version "
             f"where {IN_WINDOWS} and c.status = 'PERFORMED' and g.version is null "
-            "order by c.performed_at, c.prediction_config_id", **settling(windows), version=version)
+            "order by c.performed_at, c.prediction_config_id",
+            **settling(windows),
+            version=version,
+        )
         return [Cycle(*row) for row in rows]
 
     def add(self, truths: Sequence[Truth], version: str) -> None:
         with self._database.transaction() as connection:
-            self._database.copy(connection, "ground_truths", COLUMNS, (
-                (one.cycle.config_id, one.cycle.performed_at, version, one.cycle.resolvable_at, one.status,
-                 one.reason, one.content) for one in truths))
+            self._database.copy(
+                connection,
+                "ground_truths",
+                COLUMNS,
+                (
+                    (
+                        one.cycle.config_id,
+                        one.cycle.performed_at,
+                        version,
+                        one.cycle.resolvable_at,
+                        one.status,
+                        one.reason,
+                        one.content,
+                    )
+                    for one in truths
+                ),
+            )

@@ -80,9 +80,7 @@ def test_gzip_equals_plain_and_a_repeated_candle_is_dropped(tmp_path: Path) -> N
 
 
 def test_first_provider_by_name_wins_unless_one_is_chosen(tmp_path: Path) -> None:
-    where = folder(
-        tmp_path, kraken_BTC_candle_1m=CANDLES, binance_BTC_candle_1m=CANDLES, kraken_ETH_tick=TICKS
-    )
+    where = folder(tmp_path, kraken_BTC_candle_1m=CANDLES, binance_BTC_candle_1m=CANDLES, kraken_ETH_tick=TICKS)
     assert feed(where).series("BTC", "candle", "1m") == BTC
     assert [str(offer.series) for offer in feed(where).list_assets()] == [
         "binance/BTC/candle/1m",
@@ -133,9 +131,7 @@ def test_a_bad_file_is_named_with_row_column_and_value(tmp_path: Path, text: str
 
 
 def test_all_broken_files_are_one_error(tmp_path: Path) -> None:
-    where = folder(
-        tmp_path, binance_BTC_candle_1m=replaced(3, "x,1,1,1,1,1"), prices="a,b\n", binance_ETH_tick=TICKS
-    )
+    where = folder(tmp_path, binance_BTC_candle_1m=replaced(3, "x,1,1,1,1,1"), prices="a,b\n", binance_ETH_tick=TICKS)
     (where / "binance_SOL_tick.csv.gz").write_bytes(gzip.compress(TICKS.encode())[:-20])
     (where / "binance_ETH_tick.csv.gz").write_bytes(gzip.compress(TICKS.encode()))
     (where / "README.md").write_text("not a tape")

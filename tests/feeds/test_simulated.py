@@ -22,9 +22,7 @@ def feed(seed: int = 7, now: datetime = NOW) -> SimulatedFeed:
     return SimulatedFeed(["BTC", "SOL", "XYZ"], seed, FixedClock(now))
 
 
-def fetch(
-    kind: Kind, granularity: str, start: datetime, end: datetime, asset: str = "BTC"
-) -> list[MarketRecord]:
+def fetch(kind: Kind, granularity: str, start: datetime, end: datetime, asset: str = "BTC") -> list[MarketRecord]:
     one = feed()
     return list(one.fetch(one.series(asset, kind, granularity), start, end))
 

@@ -17,9 +17,7 @@ def make(tmp_path: Path) -> Iterator[Make]:
     def build(start_timeout: float = 20.0, **models: str) -> LocalRunner:
         for name, source in models.items():
             write(tmp_path, name, source)
-        runners.append(
-            LocalRunner(tmp_path / "models", log_dir=tmp_path / "logs", start_timeout=start_timeout)
-        )
+        runners.append(LocalRunner(tmp_path / "models", log_dir=tmp_path / "logs", start_timeout=start_timeout))
         return runners[-1]
 
     yield build

@@ -105,9 +105,7 @@ def test_a_model_holds_no_descriptor_but_its_own(odd: dict[str, Answer]) -> None
 
 
 def test_an_input_larger_than_any_buffer_arrives(make: Make) -> None:
-    runner = make(
-        a=body("return {'value': len(self.data['text'])}"), b=body("return {'value': len(self.data)}")
-    )
+    runner = make(a=body("return {'value': len(self.data['text'])}"), b=body("return {'value': len(self.data)}"))
     answers = runner.ask(b'{"text": "%b"}' % (b"x" * 5_000_000), [CALL], 10)
     assert answers["a"][0].output == {"value": 5_000_000} and answers["b"][0].output == {"value": 1}
     with pytest.raises(ValueError, match="16777216 are allowed"):
@@ -176,11 +174,7 @@ def test_the_example_models_forecast() -> None:
     def data(closes: list[float]) -> bytes:
         names = ("open", "high", "low", "close")
         return json.dumps(
-            {
-                "candles_1m": [
-                    {"ts": i, **dict.fromkeys(names, c), "volume": 1.0} for i, c in enumerate(closes)
-                ]
-            }
+            {"candles_1m": [{"ts": i, **dict.fromkeys(names, c), "volume": 1.0} for i, c in enumerate(closes)]}
         ).encode()
 
     def values(closes: list[float]) -> dict[str, float]:

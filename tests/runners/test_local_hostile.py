@@ -14,10 +14,7 @@ def test_a_hang_is_killed_and_a_fresh_process_answers_next(make: Make) -> None:
     ways = {"spins": "while True: pass", "sleeps": "time.sleep(60)"}
     runner = make(
         good=GOOD,
-        **{
-            k: body(f"if self.data['n'] == 1:\n    {way}\nreturn {{'value': os.getpid()}}")
-            for k, way in ways.items()
-        },
+        **{k: body(f"if self.data['n'] == 1:\n    {way}\nreturn {{'value': os.getpid()}}") for k, way in ways.items()},
     )
     before, hung, after = one(runner, n=0), one(runner, timeout=0.3, n=1), one(runner, n=2)
     assert hung["good"].status == "SUCCESS" and hung["good"].elapsed < 0.1
