@@ -44,9 +44,7 @@ class LazyPostgresStorage(DagsterPostgresStorage):
         return {}
 
     @classmethod
-    def from_config_value(
-        cls, inst_data: ConfigurableClassData | None, config_value: Any
-    ) -> "LazyPostgresStorage":
+    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> "LazyPostgresStorage":
         return cls(inst_data)
 
 

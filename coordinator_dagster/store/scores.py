@@ -158,4 +158,15 @@ class ScoreTables:
             after=after,
             until=until,
         )
-        return [ScoredPrediction(*tuple(row)[:6], Score(*tuple(row)[6:])) for row in rows]
+        return [
+            ScoredPrediction(
+                model_id=row.model_id,
+                scope_key=row.scope_key,
+                scope=row.scope_jsonb,
+                status=row.status,
+                performed_at=row.performed_at,
+                inference_output=row.inference_output_jsonb,
+                score=Score(row.score_value, row.score_success, row.score_failed_reason, row.score_scored_at),
+            )
+            for row in rows
+        ]
