@@ -8,7 +8,7 @@ from functools import cached_property
 from coordinator_dagster.clock import Clock, FixedClock, SystemClock
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.feeds.base import Feed
-from coordinator_dagster.feeds.registry import create_feed
+from coordinator_dagster.feeds.registry import create_from_env
 from coordinator_dagster.runners.local import LocalRunner
 from coordinator_dagster.stages import board, ingest, inputs, predict, resolve, score
 from coordinator_dagster.stages.ingest import contest_series
@@ -23,7 +23,7 @@ def open_feed(competition: Competition) -> Feed:
     """The feed of FEED_PROVIDER, for FEED_ASSETS or else for the pack's; UserError for what it lacks."""
     settings = competition.settings
     assets = settings.feed_assets or sorted({one.asset for one in competition.pack.series})
-    return create_feed(settings.model_copy(update={"feed_assets": assets}), SystemClock())
+    return create_from_env(settings.model_copy(update={"feed_assets": assets}), SystemClock())
 
 
 @dataclass

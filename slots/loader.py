@@ -1,6 +1,7 @@
 """Finds the slots, checks what they ask for, and binds each to the arguments it named."""
 
 import difflib
+import functools
 import hashlib
 import importlib
 import importlib.util
@@ -47,6 +48,8 @@ class Slot:
     function: Callable[..., Any]
     wants: tuple[str, ...]
     positional: tuple[str, ...]
+    digest: str
+    """A hash of the source it was loaded from: the module its path names, and the one it is defined in."""
 
     def __call__(self, **offered: Any) -> Any:
         """What the slot returns; SlotFailure, naming slot, path and line, when it raises."""
@@ -54,26 +57,16 @@ class Slot:
             return self.function(
                 *(offered[name] for name in self.positional), **{name: offered[name] for name in self.wants}
             )
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise SlotFailure(f"{self.at}: {describe(error)}") from error
 
     def asks_for(self, name: str) -> bool:
         return name in self.wants or name in self.positional
 
-    @property
-    def digest(self) -> str:
-        """A hash of the source of the module it stands in (of its path, where there is no source)."""
-        module = inspect.getmodule(self.function)
-        try:
-            source = inspect.getsource(module) if module else self.at.path
-        except (OSError, TypeError):
-            source = self.at.path
-        return hashlib.sha256(source.encode()).hexdigest()
-
 
 def describe(error: BaseException) -> str:
     """The error with the line where it was raised, on one line."""
-    frames = traceback.extract_tb(error.__traceback__)
+    frames = [one for one in traceback.extract_tb(error.__traceback__) if not one.filename.startswith("<frozen")]
     where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
     return f"{type(error).__name__}: {error}{where}".replace("\n", " ")
 
@@ -95,17 +88,39 @@ def load_slots(paths: Mapping[str, SlotPath], names: Iterable[str], home: Path) 
 
 def _load(at: SlotPath, contract: Contract) -> Slot:
     module_name, colon, attribute = at.path.partition(":")
-    if not (colon and module_name and attribute):
+    if not (colon and all(module_name.split(".")) and attribute) or "/" in at.path or ":" in attribute:
         raise LookupError("not of the form module:function; write it so, such as slots.defaults:build_input")
-    function = _attribute(_module(module_name), module_name, attribute)
+    module = _module(module_name)
+    function = _attribute(module, module_name, attribute)
     if not callable(function):
-        raise LookupError(f"{attribute} is a {type(function).__name__}, not a function; name a function")
-    if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
-        getattr(function, "__call__", None)  # noqa: B004 - an object may have an async __call__
-    ):
+        known = [name for name, value in vars(module).items() if inspect.isfunction(value)]
+        raise LookupError(
+            f"{attribute} is a {type(function).__name__}, not a function{_near(attribute, known)}; name a function"
+        )
+    called = getattr(function, "__call__", None)  # noqa: B004 - an object may have an async __call__
+    if any(is_async(one) for one in (function, called) for is_async in _ASYNC):
         raise LookupError(f"{attribute} is async; slots are plain functions: remove async")
     wants, positional = _arguments(function, contract)
-    return Slot(at, function, wants, positional)
+    return Slot(at, function, wants, positional, _digest(module, function))
+
+
+_ASYNC = (inspect.iscoroutinefunction, inspect.isasyncgenfunction)
+
+
+def _digest(module: Any, function: Callable[..., Any]) -> str:
+    while isinstance(function, functools.partial):
+        function = function.func
+    sources = {_source(one) for one in (module, inspect.getmodule(function)) if one}
+    return hashlib.sha256("\0".join(sorted(sources)).encode()).hexdigest()
+
+
+@functools.cache
+def _source(module: Any) -> str:
+    """The module's source when it was loaded: what is edited later does not run in this process."""
+    try:
+        return inspect.getsource(module)
+    except (OSError, TypeError):
+        return module.__name__
 
 
 def _module(name: str) -> Any:
@@ -129,9 +144,11 @@ def _module(name: str) -> Any:
 def _modules_beside(name: str) -> list[str]:
     """Modules in the folder where the missing one should be; at top level, in the folders of sys.path."""
     parent, _, _ = name.rpartition(".")
-    folders = list(sys.modules[parent].__path__) if parent in sys.modules else sys.path[:3]
+    folders = getattr(sys.modules.get(parent), "__path__", []) if parent else sys.path[:3]
     found = {path.stem for folder in folders for path in Path(folder or ".").glob("*.py")}
     found |= {path.parent.name for folder in folders for path in Path(folder or ".").glob("*/__init__.py")}
+    if not parent:
+        found |= {name for name in sys.modules if "." not in name}
     return [f"{parent}.{one}".lstrip(".") for one in sorted(found)]
 
 
@@ -149,7 +166,11 @@ def _arguments(function: Callable[..., Any], contract: Contract) -> tuple[tuple[
     """The names to pass by keyword and, in order, those to pass by position."""
     by_name: list[str] = []
     by_position: list[str] = []
-    for parameter in inspect.signature(function).parameters.values():
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        raise LookupError("its arguments cannot be told; wrap it in a plain function") from None
+    for parameter in signature.parameters.values():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             continue
         if parameter.name in contract.arguments:

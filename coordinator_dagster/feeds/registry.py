@@ -56,8 +56,8 @@ FEEDS: Mapping[str, Callable[[FeedSettings, Clock], Feed]] = {
 }
 
 
-def create_feed(settings: FeedSettings, clock: Clock) -> Feed:
-    """The feed that `FEED_PROVIDER` names; raises UserError for an unknown one and for what it lacks."""
+def create_from_env(settings: FeedSettings, clock: Clock) -> Feed:
+    """The feed that the settings `FEED_*` describe; raises UserError for an unknown one and for what it lacks."""
     name = settings.feed_provider
     if name not in FEEDS:
         near = difflib.get_close_matches(name.lower(), FEEDS, n=1)

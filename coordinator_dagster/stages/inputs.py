@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-import orjson
-
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.feeds.base import Feed
 from coordinator_dagster.stages.facts import StoredInput
 from coordinator_dagster.stages.ingest import contest_series
-from coordinator_dagster.stages.numbers import not_json
+from coordinator_dagster.stages.numbers import to_json
 from coordinator_dagster.windows import Window, instants
 from slots.loader import Slot, SlotFailure
 from slots.market import Series
@@ -87,7 +85,11 @@ def _build(
     )
     slot = slots["INFERENCE_INPUT_BUILDER"]
     payload = slot(raw_input=raw, now=now)
-    fault = "is not an object" if not isinstance(payload, dict) else not_json(payload)
-    if fault:
-        raise SlotFailure(f"{slot.at}: at {now.isoformat()} the input: {fault}; return JSON of finite numbers")
-    return StoredInput(now, cut_off, orjson.dumps(payload))
+    try:
+        if not isinstance(payload, dict):
+            raise ValueError(f"it is a {type(payload).__name__}, not an object")
+        return StoredInput(now, cut_off, to_json(payload))
+    except ValueError as fault:
+        raise SlotFailure(
+            f"{slot.at}: at {now.isoformat()} the input: {fault}; return JSON of finite numbers"
+        ) from None

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from coordinator_dagster.store.store import Store
 
 RAW_SHOWN = 2_000
+ABSENT = Answer("ABSENT", 0.0, reason="the runner knows it no more")
 
 
 @dataclass
@@ -89,7 +90,7 @@ def _perform(
     window: Window,
     due: Sequence[tuple[datetime, PredictionConfig]],
 ) -> tuple[list[Cycle], list[Forecast]]:
-    inputs = store.cycles.inputs(window)
+    inputs, joined = store.cycles.inputs(window), store.cycles.joined()
     cycles: list[Cycle] = []
     forecasts: list[Forecast] = []
     if inputs:
@@ -104,6 +105,8 @@ def _perform(
         asking = _prepare(slots, inputs[t], configs)
         answers = runner.ask(inputs[t].payload, [one.call for one in asking], competition.timeout(configs))
         cycles += [one.cycle for one in asking]
+        gone = [model_id for model_id, since in joined.items() if model_id not in answers and since <= t]
+        answers |= {model_id: [ABSENT] * len(asking) for model_id in sorted(gone)}
         for place, one in enumerate(asking):
             deadline = competition.pack.deadline(one.config)
             forecasts += [

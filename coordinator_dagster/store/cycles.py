@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from coordinator_dagster.packs import PredictionConfig
 from coordinator_dagster.runners.base import ModelInfo
@@ -82,6 +82,11 @@ class CycleTables:
                     ),
                     vars(model),
                 )
+
+    def joined(self) -> dict[str, datetime]:
+        """Since when each model owes an answer, by model id."""
+        rows = self._database.read("select id, joined_at from models where joined_at is not null")
+        return {row.id: row.joined_at for row in rows}
 
     def inputs(self, window: Window) -> dict[datetime, StoredInput]:
         """The window's inputs by instant."""
@@ -177,3 +182,18 @@ class CycleTables:
                     for one in forecasts
                 ),
             )
+            self._join(connection, forecasts)
+
+    def _join(self, connection: Connection, forecasts: Sequence[Forecast]) -> None:
+        """Note the earliest cycle of each model."""
+        first: dict[str, datetime] = {}
+        for one in forecasts:
+            first[one.model_id] = min(one.cycle.performed_at, first.get(one.model_id, one.cycle.performed_at))
+        connection.execute(
+            text(
+                "update models set joined_at = first.at "
+                "from unnest(cast(:ids as text[]), cast(:ats as timestamptz[])) first(id, at) "
+                "where models.id = first.id and (joined_at is null or joined_at > first.at)"
+            ),
+            {"ids": list(first), "ats": list(first.values())},
+        )

@@ -8,7 +8,7 @@ import pytest
 from coordinator_dagster.clock import FixedClock
 from coordinator_dagster.errors import UserError
 from coordinator_dagster.feeds.binance import BinanceFeed
-from coordinator_dagster.feeds.registry import FEEDS, create_feed
+from coordinator_dagster.feeds.registry import FEEDS, create_from_env
 from slots.market import utc
 
 CLOCK = FixedClock(utc("2026-01-01T00:00Z"))
@@ -28,14 +28,14 @@ class Settings:
 def test_every_feed_is_built_under_its_own_name(tmp_path: Path) -> None:
     (tmp_path / "kraken_BTC_tick.csv").write_text("ts_event,price,quantity\n2023-03-01T00:00:00Z,1,1\n")
     for name in FEEDS:
-        feed = create_feed(Settings(name, feed_tape_dir=tmp_path, feed_tape_provider="kraken"), CLOCK)
+        feed = create_from_env(Settings(name, feed_tape_dir=tmp_path, feed_tape_provider="kraken"), CLOCK)
         assert feed.name == name
         assert feed.fixed == (name == "replay")
 
 
 def test_the_base_url_is_binance_unless_it_is_set() -> None:
     for given, used in ((None, "https://api.binance.com"), ("http://127.0.0.1:9/", "http://127.0.0.1:9")):
-        feed = create_feed(Settings("binance", feed_base_url=given), CLOCK)
+        feed = create_from_env(Settings("binance", feed_base_url=given), CLOCK)
         assert isinstance(feed, BinanceFeed)
         assert feed.url == used
 
@@ -52,4 +52,4 @@ def test_the_base_url_is_binance_unless_it_is_set() -> None:
 )
 def test_a_fault_names_the_setting(settings: Settings, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        create_feed(settings, CLOCK)
+        create_from_env(settings, CLOCK)

@@ -12,7 +12,8 @@ create table models (
     scores_by_scope_jsonb jsonb not null default '[]',
     meta_jsonb jsonb not null default '{}',
     created_at timestamptz not null default now(),
-    updated_at timestamptz not null default now()
+    updated_at timestamptz not null default now(),
+    joined_at timestamptz                        -- its first cycle; before that it owes nothing
 );
 
 create table scheduled_prediction_configs (

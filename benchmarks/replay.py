@@ -1,0 +1,159 @@
+"""Predictions per second of a whole replay, beside the bare calls to the models and bare COPY of the same rows.
+
+    make bench NAME=replay ARGS="--hours 24 --copies 1"
+
+`--tape DIR` (default COORDINATOR_TEST_TAPE) runs on set A from `--from`; without a tape on the simulated feed.
+`--hours 0` takes the whole tape. `--copies N` runs each example model N times.
+"""
+
+import argparse
+import io
+import os
+import resource
+import shutil
+import tempfile
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import text
+
+from coordinator_dagster.competition import read_competition
+from coordinator_dagster.replay import ReplayReport, replay
+from coordinator_dagster.runners.base import Call
+from coordinator_dagster.runtime import Runtime, open_runtime
+from coordinator_dagster.store.embedded import stop_embedded
+from coordinator_dagster.windows import Window
+from slots.market import utc
+
+MODELS = Path(__file__).parents[1] / "examples" / "models"
+TABLES = (
+    "market_records",
+    "inference_inputs",
+    "cycles",
+    "forecasts",
+    "ground_truths",
+    "scores",
+    "score_rollups",
+    "model_scores",
+    "leaderboards",
+)
+GOAL = 0.6
+
+
+def run(arguments: list[str]) -> dict[str, Any]:
+    options = parse(arguments)
+    home = Path(tempfile.mkdtemp(prefix="bench-replay-"))
+    try:
+        configure(options, home)
+        with open_runtime(read_competition(home)) as runtime:
+            runtime.store.database.read("select 1")
+            start = runtime.competition.start
+            end = start + timedelta(hours=options.hours) if options.hours else runtime.clock.now()
+            windows = runtime.competition.windows.between(start, end)
+            began = time.monotonic()
+            report = replay(runtime, windows, lambda done: None)
+            seconds = time.monotonic() - began
+            calls, copied, rows = bare_calls(runtime, windows), *bare_copy(runtime)
+    finally:
+        drop(home)
+    return result(options, report, seconds, calls, copied, rows)
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make bench NAME=replay")
+    parser.add_argument("--tape", default=os.environ.get("COORDINATOR_TEST_TAPE"))
+    parser.add_argument("--from", dest="start", default="2023-03-16T22:00Z")
+    parser.add_argument("--hours", type=int, default=24)
+    parser.add_argument("--copies", type=int, default=1)
+    return parser.parse_args(arguments)
+
+
+def configure(options: argparse.Namespace, home: Path) -> None:
+    for copy in range(options.copies):
+        for model in MODELS.iterdir():
+            shutil.copytree(model, home / "models" / (model.name if copy == 0 else f"{model.name}_{copy}"))
+    feed = {"FEED_PROVIDER": "replay", "FEED_TAPE_DIR": options.tape} if options.tape else {}
+    database = os.environ.get("COORDINATOR_TEST_DATABASE_URL")
+    os.environ.update(
+        {
+            "COMPETITION": f"bench-{os.getpid()}",
+            "COMPETITION_START": options.start,
+            "MODELS_DIR": str(home / "models"),
+            **feed,
+            **({"DATABASE_URL": database} if database else {}),
+        }
+    )
+    utc(options.start)
+
+
+def bare_calls(runtime: Runtime, windows: list[Window]) -> float:
+    """Seconds for the same calls alone: fresh models a window, one message an instant, answers read."""
+    inputs = [list(runtime.store.cycles.inputs(window).values()) for window in windows]
+    call = Call(["BTC", 60, 60])
+    began = time.monotonic()
+    for window in inputs:
+        runtime.runner.fresh()
+        for one in window:
+            runtime.runner.ask(one.payload, [call], 60)
+    return time.monotonic() - began
+
+
+def bare_copy(runtime: Runtime) -> tuple[float, int]:
+    """Seconds to COPY the same rows, as text, into tables without index or constraint, and how many."""
+    seconds, rows = 0.0, 0
+    for table in TABLES:
+        buffer = io.StringIO()
+        with runtime.store.database.transaction() as connection:
+            cursor = connection.connection.cursor()
+            cursor.copy_expert(f"copy (select * from {table}) to stdout", buffer)
+            rows += cursor.rowcount
+            connection.execute(text(f"create table floor_{table} (like {table})"))
+        buffer.seek(0)
+        began = time.monotonic()
+        with runtime.store.database.transaction() as connection:
+            connection.connection.cursor().copy_expert(f"copy floor_{table} from stdin", buffer)
+        seconds += time.monotonic() - began
+    return seconds, rows
+
+
+def drop(home: Path) -> None:
+    competition = read_competition(home)
+    with open_runtime(competition) as runtime, runtime.store.database.transaction() as connection:
+        connection.execute(text(f"drop schema {competition.schema} cascade"))
+    stop_embedded(home)
+    shutil.rmtree(home)
+
+
+def result(
+    options: argparse.Namespace, report: ReplayReport, seconds: float, calls: float, copied: float, rows: int
+) -> dict[str, Any]:
+    predictions = sum(report.statuses.values())
+    value, floor = predictions / seconds, predictions / (calls + copied)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {
+        "name": "replay",
+        "value": value,
+        "unit": "predictions/s",
+        "floor": floor,
+        "ratio": value / floor,
+        "goal": GOAL,
+        "met": value / floor >= GOAL,
+        "detail": {
+            "floor is": "the same calls to the same models, fresh each window, and the same rows by one COPY a table",
+            "feed": f"tape {options.tape}" if options.tape else "simulated",
+            "windows": report.windows,
+            "cycles": report.cycles,
+            "predictions": predictions,
+            "void": report.void,
+            "pending": report.pending,
+            "seconds": seconds,
+            "bare calls, seconds": calls,
+            "bare COPY, seconds": copied,
+            "rows copied": rows,
+            "peak memory of the coordinator, MB": peak,
+            "peak memory of the largest model process, MB": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+            / 1024,
+        },
+    }
