@@ -1,19 +1,41 @@
 """A pack: one competition's contract as flat JSON. `packs/<id>.json` holds the three that come along."""
 
-import difflib
 import json
 from datetime import timedelta
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from coordinator_dagster.errors import UserErrors
+from coordinator_dagster.faults import Fault, nearest, pydantic_faults, refuse
+from coordinator_dagster.stages.numbers import not_json
 from slots.contracts import SLOT_NAMES
 from slots.market import Kind, granularity_seconds
 
-Seconds = Annotated[int, Field(gt=0)]
+LONGEST = 366 * 86_400
+Seconds = Annotated[int, Field(gt=0, le=LONGEST)]
+
+
+def _finite(value: Any) -> Any:
+    if fault := not_json(value):
+        raise ValueError(f"{fault}; write a finite number")
+    return value
+
+
+Json = Annotated[Any, AfterValidator(_finite)]
+JsonObject = Annotated[dict[str, Any], AfterValidator(_finite)]
 
 
 class Strict(BaseModel):
@@ -29,10 +51,11 @@ class SeriesSpec(Strict):
     kind: Kind
     granularity: str
 
-    @model_validator(mode="after")
-    def _granularity_is_one(self) -> "SeriesSpec":
-        granularity_seconds(self.granularity)
-        return self
+    @field_validator("granularity")
+    @classmethod
+    def _granularity_is_one(cls, value: str) -> str:
+        granularity_seconds(value)
+        return value
 
 
 class Schedule(Strict):
@@ -49,20 +72,20 @@ class PredictionConfig(Strict):
 
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")
     scope_key: str = Field(min_length=1)
-    scope_template: dict[str, Any]
+    scope_template: JsonObject
     schedule: Schedule
     active: bool = True
     order: int = 0
-    meta: dict[str, Any] = {}
+    meta: JsonObject = {}
     series: list[SeriesSpec] | None = None
 
     @model_validator(mode="after")
     def _has_a_horizon(self) -> "PredictionConfig":
         found = self.schedule.resolve_after_seconds or self.scope_template.get("horizon_seconds")
-        if not isinstance(found, int) or isinstance(found, bool) or found <= 0:
+        if not isinstance(found, int) or isinstance(found, bool) or not 0 < found <= LONGEST:
             raise ValueError(
-                "no horizon: give scope_template.horizon_seconds or schedule.resolve_after_seconds, "
-                "a whole number of seconds above 0"
+                f"no horizon (found {found!r}): give scope_template.horizon_seconds or "
+                f"schedule.resolve_after_seconds, a whole number of seconds from 1 to {LONGEST}"
             )
         return self
 
@@ -88,6 +111,32 @@ class Missing(Strict):
     percentile: int = Field(90, ge=1, le=100)
 
 
+def _series_of(config: PredictionConfig, listed: list[SeriesSpec]) -> list[SeriesSpec]:
+    if config.series is not None:
+        return config.series
+    return [spec for spec in listed if spec.asset == config.scope_template.get("asset")]
+
+
+def _fits(config: PredictionConfig, info: ValidationInfo) -> PredictionConfig:
+    """The config against what the pack says of series and deadline, where that is valid itself."""
+    listed, deadline = info.data.get("series"), info.data.get("answer_deadline")
+    horizon = config.horizon.total_seconds()
+    faults: list[Fault] = []
+    for place, spec in enumerate(config.series or []):
+        if listed is not None and spec not in listed:
+            name = f"{spec.asset}/{spec.kind}/{spec.granularity}"
+            faults.append((("series", place), name, "not among the pack's series; add it there, or remove it"))
+    for spec in _series_of(config, listed or []):
+        if spec.kind == "candle" and granularity_seconds(spec.granularity) > horizon:
+            wrong = f"longer than the horizon of {horizon:g} s; use a finer series or a longer horizon"
+            faults.append((("series",), f"granularity {spec.granularity}", wrong))
+    if deadline is not None and deadline > horizon / 10:
+        wrong = f"is more than a tenth of the horizon of {horizon:g} s; set at most {horizon / 10:g}"
+        faults.append(((), None, f"answer_deadline = {deadline:g} {wrong}"))
+    refuse(faults)
+    return config
+
+
 class Pack(Strict):
     """The whole contract; see `packs/baseline.json`."""
 
@@ -96,51 +145,39 @@ class Pack(Strict):
     checkpoint_interval_seconds: Seconds
     callables: dict[str, str]
     series: list[SeriesSpec]
-    scheduled_prediction_configs: list[PredictionConfig] = Field(min_length=1)
     answer_deadline: float | None = Field(None, gt=0)
+    scheduled_prediction_configs: list[Annotated[PredictionConfig, AfterValidator(_fits)]] = Field(min_length=1)
     missing: Missing = Missing()
     score_direction: Literal["asc", "desc"] = "desc"
     worst_score: float = -500
     min_coverage: float = Field(0.5, ge=0, le=1)
     min_cycles: int = Field(30, ge=0)
     look_back_hours: int = Field(168, ge=1, le=24 * 366)
-    input_wait_seconds: float = Field(1, ge=0)
-    example_output: Any = {"value": 0.001}
+    input_wait_seconds: float = Field(1, ge=0, le=3600)
+    example_output: Json = {"value": 0.001}
 
-    @model_validator(mode="after")
-    def _is_whole(self) -> "Pack":
-        faults = [f"callables: {name} is missing" for name in SLOT_NAMES if name not in self.callables]
-        for name in sorted(set(self.callables) - set(SLOT_NAMES)):
-            faults.append(f"callables: {name} is no slot{_nearest(name, SLOT_NAMES)}")
-        ids = [config.id for config in self.scheduled_prediction_configs]
-        faults += [f"config id {one!r} is used twice" for one in sorted({i for i in ids if ids.count(i) > 1})]
-        for config in self.scheduled_prediction_configs:
-            faults += self._faults_of(config)
-        if faults:
-            raise ValueError("; ".join(faults))
-        return self
+    @field_validator("callables")
+    @classmethod
+    def _all_ten(cls, value: dict[str, str]) -> dict[str, str]:
+        faults = {name: f"no slot{nearest(name, SLOT_NAMES)}; remove it" for name in value if name not in SLOT_NAMES}
+        faults |= {name: "missing; give module:function" for name in SLOT_NAMES if not value.get(name)}
+        refuse([((name,), value.get(name), fault) for name, fault in faults.items()])
+        return value
 
-    def _faults_of(self, config: PredictionConfig) -> list[str]:
-        faults = []
-        for spec in config.series or []:
-            if spec not in self.series:
-                faults.append(
-                    f"config {config.id}: series {spec.asset}/{spec.kind}/{spec.granularity} is not "
-                    "among the pack's series"
-                )
-        for spec in self.series_of(config):
-            if spec.kind == "candle" and granularity_seconds(spec.granularity) > config.horizon.total_seconds():
-                faults.append(
-                    f"config {config.id}: granularity {spec.granularity} is longer than the horizon of "
-                    f"{config.horizon.total_seconds():g} s; use a finer series or a longer horizon"
-                )
-        most = config.horizon.total_seconds() / 10
-        if self.answer_deadline is not None and self.answer_deadline > most:
-            faults.append(
-                f"config {config.id}: answer_deadline {self.answer_deadline:g} s is more than a tenth of "
-                f"the horizon; at most {most:g}"
-            )
-        return faults
+    @field_validator("scheduled_prediction_configs")
+    @classmethod
+    def _told_apart(cls, value: list[PredictionConfig]) -> list[PredictionConfig]:
+        ids = [config.id for config in value]
+        refuse(
+            [
+                ((place, "id"), one, "used twice; give each config an id of its own")
+                for place, one in enumerate(ids)
+                if one in ids[:place]
+            ]
+        )
+        if not any(config.active for config in value):
+            raise ValueError("no config is active; set active of one to true")
+        return value
 
     @property
     def configs(self) -> list[PredictionConfig]:
@@ -158,9 +195,7 @@ class Pack(Strict):
 
     def series_of(self, config: PredictionConfig) -> list[SeriesSpec]:
         """What a config needs: its own list, or its asset's series of the pack; the first gives the truth."""
-        if config.series is not None:
-            return config.series
-        return [spec for spec in self.series if spec.asset == config.scope_template.get("asset")]
+        return _series_of(config, self.series)
 
     def deadline(self, config: PredictionConfig) -> timedelta:
         """How long after the cut-off an answer counts."""
@@ -187,7 +222,7 @@ def read_pack(name: str, overrides: dict[str, Any] | None = None, overrides_from
     if path is None or not path.is_file():
         raise UserErrors(
             [
-                f"PACK={name}: no such pack{_nearest(name, known)}; known: {', '.join(known)}, "
+                f"PACK={name}: no such pack{nearest(name, known)}; known: {', '.join(known)}, "
                 "or the path of a .json file"
             ]
         )
@@ -197,32 +232,12 @@ def read_pack(name: str, overrides: dict[str, Any] | None = None, overrides_from
         raise UserErrors([f"{path}: not JSON: {error}; mend the file"]) from None
     if not isinstance(content, dict):
         raise UserErrors([f"{path}: must be a JSON object, found {type(content).__name__}"])
-    callables = {**content.get("callables", {}), **(overrides or {}).get("callables", {})}
-    content = {**content, **(overrides or {}), "callables": callables}
+    own, others = content.get("callables"), (overrides or {}).get("callables")
+    content |= overrides or {}
+    if isinstance(own, dict) and isinstance(others, dict):
+        content["callables"] = own | others
     try:
         return Pack.model_validate(content)
     except ValidationError as error:
         where = f"{path} with {overrides_from}" if overrides else str(path)
-        raise UserErrors(pydantic_faults(where, error, Pack.model_fields)) from None
-
-
-def pydantic_faults(where: str, error: ValidationError, fields: Any) -> list[str]:
-    """A line a fault: file, field, value, what is wrong, and the nearest field for an unknown one."""
-    faults = []
-    for item in error.errors():
-        field = ".".join(str(part) for part in item["loc"]) or "(whole)"
-        value = (
-            ""
-            if item["type"] in ("missing", "value_error") and isinstance(item["input"], dict)
-            else (f" = {item['input']!r:.80}")
-        )
-        message = item["msg"].removeprefix("Value error, ")
-        if item["type"] == "extra_forbidden":
-            message = f"unknown field{_nearest(str(item['loc'][-1]), fields)}; remove it"
-        faults.append(f"{where}: {field}{value}: {message}")
-    return faults
-
-
-def _nearest(name: str, known: Any) -> str:
-    found = difflib.get_close_matches(name, list(known), 1, 0.5)
-    return f" (did you mean {found[0]}?)" if found else ""
+        raise UserErrors(pydantic_faults(where, error, Pack)) from None

@@ -16,7 +16,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from coordinator_dagster.errors import UserErrors
-from coordinator_dagster.packs import pydantic_faults
+from coordinator_dagster.faults import nearest, pydantic_faults
 from slots.contracts import SLOT_NAMES
 from slots.loader import SlotPath
 from slots.market import Kind, granularity_seconds
@@ -112,7 +112,7 @@ def read_settings(home: Path) -> Settings:
     try:
         return Settings(_env_file=home / ".local.env")
     except ValidationError as error:
-        faults = pydantic_faults("settings", error, Settings.model_fields)
+        faults = pydantic_faults("settings", error, Settings)
         raise UserErrors([_named_as_set(fault, home) for fault in faults]) from None
 
 
@@ -142,7 +142,7 @@ def read_spec(home: Path) -> dict[str, Any]:
     allowed = {"callables", "scheduled_prediction_configs"}
     if not isinstance(spec, dict) or set(spec) - allowed:
         found = sorted(set(spec) - allowed) if isinstance(spec, dict) else type(spec).__name__
-        raise UserErrors([f"{path}: {found}: may only hold an object with {', '.join(sorted(allowed))}"])
+        raise UserErrors([f"{path}: {found}: must be an object with {' or '.join(sorted(allowed))} only; mend it"])
     return spec
 
 
@@ -152,7 +152,13 @@ def slot_paths(home: Path, spec: dict[str, Any], pack_id: str, callables: dict[s
     named = dotenv_values(file)
     unknown = sorted(set(named) - set(SLOT_NAMES))
     if unknown:
-        raise UserErrors([f"{file}: {name} is no slot; the slots are {', '.join(SLOT_NAMES)}" for name in unknown])
+        raise UserErrors(
+            [
+                f"{file}: {name}={named[name] or ''}: {name} is no slot{nearest(name, SLOT_NAMES)}; "
+                f"remove it; the slots are {', '.join(SLOT_NAMES)}"
+                for name in unknown
+            ]
+        )
     sources = [
         ("environment", os.environ),
         (".local.env", local),

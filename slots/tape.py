@@ -41,14 +41,7 @@ class Tape:
 
     def last(self, asset: str, kind: Kind = "candle", granularity: str = "1m", count: int = 1) -> list[MarketRecord]:
         """The last `count` records, oldest first; fewer when the tape is younger than that."""
-        series = self._find(asset, kind, granularity)
-        wanted = count
-        while True:
-            found = self.source.upto(series, self.now, wanted)
-            known = self._known(found)
-            if len(known) >= count or len(found) < wanted:
-                return known[-count:]
-            wanted = wanted * 2  # some of the newest had not arrived: reach further back
+        return self._last(self._find(asset, kind, granularity), self.now, count)
 
     def records(
         self, asset: str, start: datetime, end: datetime, kind: Kind = "candle", granularity: str = "1m"
@@ -75,7 +68,7 @@ class Tape:
         if at > self.now:
             raise FutureError(f"asked for {asset} at {at.isoformat()}, but it is {self.now.isoformat()}")
         series = self._first(asset)
-        found = self._known(self.source.upto(series, at, 1))
+        found = self._last(series, at, 1)
         if not found or (series.step and found[-1].event_end != boundary(at, series.step)):
             return None
         return found[-1]
@@ -83,6 +76,15 @@ class Tape:
     def has_ticks(self, asset: str) -> bool:
         """Whether the contest lists a tick series of this asset."""
         return any(one.asset == asset and one.kind == "tick" for one in self.series)
+
+    def _last(self, series: Series, end: datetime, count: int) -> list[MarketRecord]:
+        wanted = count
+        while True:
+            found = self.source.upto(series, end, wanted)
+            known = self._known(found)
+            if len(known) >= count or len(found) < wanted:
+                return known[-count:]
+            wanted = wanted * 2  # some of the newest had not arrived: reach further back
 
     def _known(self, records: Sequence[MarketRecord]) -> list[MarketRecord]:
         if self.cut_off is None:

@@ -14,7 +14,11 @@ from coordinator_dagster.windows import Window
 Make = Callable[..., Competition]
 WriteModel = Callable[[str, str], Path]
 
-HEAD = "from slots.tracker import TrackerBase\nclass Model(TrackerBase):\n    def tick(self, data):\n        self.n = data['asof_ts']\n"
+HEAD = """from slots.tracker import TrackerBase
+class Model(TrackerBase):
+    def tick(self, data):
+        self.n = data["asof_ts"]
+"""
 GOOD = HEAD + "    def predict(self, asset, horizon, step):\n        return {'value': 0.0001}\n"
 MODELS = {
     "good": GOOD,
