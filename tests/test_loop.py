@@ -1,5 +1,7 @@
 """The loop as a whole: the same tables whatever way it is driven, and however often."""
 
+import dataclasses
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,8 +9,10 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from coordinator_dagster.competition import Competition
+from coordinator_dagster.competition import Competition, read_competition
 from coordinator_dagster.definitions import build_definitions
+from coordinator_dagster.errors import UserErrors
+from coordinator_dagster.packs import available_packs, read_pack
 from coordinator_dagster.replay import replay
 from coordinator_dagster.runtime import open_runtime
 from tests.tables import row_counts, settled_tables
@@ -129,3 +133,42 @@ def test_a_live_schema_records_missed_and_asks_nobody(competition: Make) -> None
         assert runtime.store.database.read("select count(*) as n from forecasts")[0].n == 0
         reasons = runtime.store.database.read("select distinct reason from cycles where status = 'MISSED'")
         assert [row.reason for row in reasons] == ["no live run performed it before its window ended"]
+
+
+def test_a_day_as_window_gives_the_same_forecasts_truths_and_scores(competition: Make) -> None:
+    settings = {"pack": "tournament", "competition_end": "2026-01-06T00:00Z"}
+    hours = run_replay(competition("a", **settings))
+    days = run_replay(competition("b", **settings, window="day"))
+    assert days["ground_truths"] == hours["ground_truths"]
+    assert days["scores"] == hours["scores"]
+    assert len(days["leaderboards"]) == 1
+    assert _metrics(days["leaderboards"][0]) == pytest.approx(_metrics(max(hours["leaderboards"], key=_start)), rel=1e-12)
+
+
+def _start(board: dict[str, Any]) -> Any:
+    return board["window_start"]
+
+
+def _metrics(board: dict[str, Any]) -> dict[str, float]:
+    return {one["model_id"]: one["score"]["metrics"]["anchor"] for one in board["entries_jsonb"]}
+
+
+def test_what_is_fixed_for_a_schema_cannot_change(competition: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = competition()
+    run_replay(made)
+    for name, value in {"MODE": "live", "COMPETITION_START": "2026-01-05T01:00Z"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UserErrors) as refused, open_runtime(read_competition(made.home)):
+        pass
+    assert [fault.split("=")[0] for fault in refused.value.faults] == ["MODE", "COMPETITION_START"]
+
+
+def test_a_changed_config_under_its_old_id_is_refused(competition: Make, tmp_path: Path) -> None:
+    made = competition()
+    run_replay(made)
+    pack = json.loads(available_packs()["baseline"].read_text())
+    pack["scheduled_prediction_configs"][0]["scope_template"]["horizon_seconds"] = 120
+    (tmp_path / "changed.json").write_text(json.dumps(pack))
+    changed = dataclasses.replace(made, pack=read_pack(str(tmp_path / "changed.json")))
+    with pytest.raises(UserErrors, match="give the changed config a new id"), open_runtime(changed):
+        pass

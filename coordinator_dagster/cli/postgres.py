@@ -4,7 +4,7 @@ import os
 from typing import Annotated
 
 import typer
-from sqlalchemy import make_url
+from sqlalchemy import URL, make_url
 
 from coordinator_dagster.cli.console import console
 from coordinator_dagster.competition import read_competition
@@ -14,24 +14,25 @@ from coordinator_dagster.store.store import database_url
 postgres = typer.Typer(help="The competition's database.", no_args_is_help=True)
 
 
-def _plain_url() -> str:
-    url = make_url(database_url(read_competition())).set(drivername="postgresql")
-    return url.render_as_string(hide_password=False)
+def _plain_url() -> URL:
+    return make_url(database_url(read_competition())).set(drivername="postgresql")
 
 
 @postgres.command()
 def url(show_password: Annotated[bool, typer.Option(help="print it whole")] = False) -> None:
     """Print the database's URL, for psql and other tools; starts the embedded server if that is the one."""
-    shown = make_url(_plain_url()).render_as_string(hide_password=not show_password)
-    typer.echo(shown)
+    typer.echo(_plain_url().render_as_string(hide_password=not show_password))
 
 
 @postgres.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def psql(context: typer.Context) -> None:
     """Open psql in the competition's schema; further arguments go to psql."""
+    url, program = _plain_url(), psql_program()
     os.environ["PGOPTIONS"] = f"-csearch_path={read_competition().schema}"
-    program = psql_program()
-    os.execv(program, [str(program), *context.args, _plain_url()])  # noqa: S606
+    if url.password:
+        os.environ["PGPASSWORD"] = url.password  # arguments are there for all to see
+    shown = url._replace(password=None).render_as_string()
+    os.execv(program, [str(program), *context.args, shown])  # noqa: S606
 
 
 @postgres.command()

@@ -183,7 +183,11 @@ def _final_windows(competition: Competition, store: Store, windows: Sequence[Win
     """The windows at whose end every cycle of the look-back has ended."""
     grid, look_back = competition.windows, competition.pack.look_back
     ended = store.boards.ended_cycles(
-        windows[0].end - look_back, windows[-1].end, grid.length, competition.truth_version()
+        windows[0].end - look_back,
+        windows[-1].end,
+        grid.length,
+        competition.truth_version(),
+        competition.score_version(),
     )
     open_ends = []
     first = grid.at(max(windows[0].end - look_back, competition.start))

@@ -138,23 +138,25 @@ class BoardTables:
         return rows[0] if rows else None
 
     def ended_cycles(
-        self,
-        after: datetime,
-        until: datetime,
-        length: timedelta,
-        truth_version: str,
+        self, after: datetime, until: datetime, length: timedelta, truth_version: str, version: str
     ) -> dict[datetime, int]:
-        """How many cycles have ended, by the end of the window `(start, end]` their truth falls in."""
+        """How many cycles have ended, by the end of the window `(start, end]` their truth falls in.
+
+        A cycle has ended when it is MISSED, or has a truth and (all at once) its forecasts their scores.
+        """
+        same = "{0}.performed_at = c.performed_at and {0}.prediction_config_id = c.prediction_config_id"
         rows = self._database.read(
             "select to_timestamp(ceil(extract(epoch from c.resolvable_at) / :length) * :length) as window_end, "
-            " count(*) as ended from cycles c left join ground_truths g on g.version = :version "
-            " and g.performed_at = c.performed_at and g.prediction_config_id = c.prediction_config_id "
-            "where c.resolvable_at > :after and c.resolvable_at <= :until "
-            " and (c.status = 'MISSED' or g.version is not null) group by 1",
+            f" count(*) as ended from cycles c left join ground_truths g on g.version = :truth and {same.format('g')} "
+            "where c.resolvable_at > :after and c.resolvable_at <= :until and (c.status = 'MISSED' "
+            " or g.version is not null "
+            f"  and (exists (select from scores s where s.version = :version and {same.format('s')}) "
+            f"       or not exists (select from forecasts f where {same.format('f')}))) group by 1",
             after=after,
             until=until,
             length=length.total_seconds(),
-            version=truth_version,
+            truth=truth_version,
+            version=version,
         )
         return {row.window_end: row.ended for row in rows}
 

@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, text
 
+from coordinator_dagster.errors import UserErrors
 from coordinator_dagster.packs import PredictionConfig
 from coordinator_dagster.runners.base import ModelInfo
 from coordinator_dagster.stages.facts import Cycle, Forecast, StoredInput
@@ -47,7 +48,8 @@ class CycleTables:
         self._database = database
 
     def sync_configs(self, configs: Sequence[PredictionConfig]) -> None:
-        """Make the pack's configs known; a config that is known keeps what it says."""
+        """Make the pack's configs known; UserErrors when one is known with another content."""
+        wanted = {config.id: config.model_dump(mode="json", exclude={"series"}) for config in configs}
         with self._database.transaction() as connection:
             for config in configs:
                 connection.execute(
@@ -57,13 +59,23 @@ class CycleTables:
                         " cast(:scope_template as jsonb), cast(:schedule as jsonb), :active, :order, "
                         " cast(:meta as jsonb)) on conflict (id) do nothing"
                     ),
-                    {
-                        **config.model_dump(exclude={"scope_template", "schedule", "meta", "series"}),
-                        "scope_template": orjson.dumps(config.scope_template).decode(),
-                        "schedule": config.schedule.model_dump_json(exclude_none=True),
-                        "meta": orjson.dumps(config.meta).decode(),
-                    },
+                    {name: _text(value) for name, value in wanted[config.id].items()},
                 )
+            stored = connection.execute(
+                text(
+                    "select id, scope_key, scope_template_jsonb as scope_template, schedule_jsonb as schedule, active, "
+                    ' "order", meta_jsonb as meta from scheduled_prediction_configs'
+                )
+            ).mappings()
+            faults = [
+                f"config {row['id']}: {name} is {wanted[row['id']][name]!r}, but {row[name]!r} in the database, where "
+                "forecasts refer to it; give the changed config a new id"
+                for row in stored
+                for name in ("scope_key", "scope_template", "schedule", "meta")
+                if row["id"] in wanted and row[name] != wanted[row["id"]][name]
+            ]
+            if faults:
+                raise UserErrors(faults)
 
     def sync_models(self, models: Sequence[ModelInfo]) -> None:
         """Make the models known; a new deployment or name updates its row."""
@@ -197,3 +209,7 @@ class CycleTables:
             ),
             {"ids": list(first), "ats": list(first.values())},
         )
+
+
+def _text(value: Any) -> Any:
+    return orjson.dumps(value).decode() if isinstance(value, dict) else value

@@ -1,6 +1,9 @@
 """The canonical tables of one competition, opened."""
 
+from sqlalchemy import text
+
 from coordinator_dagster.competition import Competition
+from coordinator_dagster.errors import UserErrors
 from coordinator_dagster.store.boards import BoardTables
 from coordinator_dagster.store.cycles import CycleTables
 from coordinator_dagster.store.database import Database
@@ -37,6 +40,33 @@ def open_store(competition: Competition) -> Store:
     """The competition's store, its schema made and up to date, its configs known."""
     database = Database(database_url(competition), competition.schema)
     database.migrate()
+    _keep_what_is_fixed(competition, database)
     store = Store(database)
     store.cycles.sync_configs(competition.pack.scheduled_prediction_configs)
     return store
+
+
+def _keep_what_is_fixed(competition: Competition, database: Database) -> None:
+    """Mode, start and window never change in a schema: note them, UserErrors when they are not the same."""
+    settings = competition.settings
+    if settings.competition_start is None:
+        return
+    now = {"mode": settings.mode, "start": settings.competition_start, "window": settings.window}
+    with database.transaction() as connection:
+        connection.execute(
+            text(
+                'insert into competition (mode, start, "window") values (:mode, :start, :window) on conflict do nothing'
+            ),
+            now,
+        )
+        stored = connection.execute(text('select mode, start, "window" from competition')).mappings().one()
+    names = {"mode": "MODE", "start": "COMPETITION_START", "window": "WINDOW"}
+    faults = [
+        f"{names[name]}={now[name]}: the schema {competition.schema} was begun with {stored[name]}, which cannot "
+        f"change; set it back, or choose another COMPETITION"
+        for name in now
+        if now[name] != stored[name]
+    ]
+    if faults:
+        database.close()
+        raise UserErrors(faults)

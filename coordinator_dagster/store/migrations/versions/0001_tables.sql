@@ -2,6 +2,13 @@
 -- The same tables serve every competition: typed columns for what the protocol queries, JSONB for what a
 -- competition invents. Facts are append-only; `predictions` is a view over forecasts and their scores.
 
+create table competition (
+    id integer primary key default 1 check (id = 1),
+    mode text not null check (mode in ('live', 'replay')),
+    start timestamptz not null,
+    "window" text not null check ("window" in ('hour', 'day'))
+);
+
 create table models (
     id text primary key,
     name text not null,
