@@ -221,10 +221,7 @@ def read_pack(name: str, overrides: dict[str, Any] | None = None, overrides_from
     path = Path(name) if name.endswith(".json") else known.get(name)
     if path is None or not path.is_file():
         raise UserErrors(
-            [
-                f"PACK={name}: no such pack{nearest(name, known)}; known: {', '.join(known)}, "
-                "or the path of a .json file"
-            ]
+            [f"PACK={name}: no such pack{nearest(name, known)}; known: {', '.join(known)}, or the path of a .json file"]
         )
     try:
         content = json.loads(path.read_text())

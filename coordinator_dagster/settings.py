@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from dotenv import dotenv_values
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from coordinator_dagster.errors import UserErrors
@@ -31,9 +31,9 @@ class Settings(BaseSettings):
 
     competition: str = Field("demo", description="slug: names the database schema and the assets")
     mode: Literal["live", "replay"] = Field("replay", description="fixed per competition schema")
+    window: Literal["hour", "day"] = Field("hour", description="how long a Dagster partition is")
     competition_start: datetime | None = Field(None, description="the first window's start, an hour, UTC")
     competition_end: datetime | None = Field(None, description="no cycle from then on, an hour, UTC; unset: open")
-    window: Literal["hour", "day"] = Field("hour", description="how long a Dagster partition is")
     pack: str = Field("baseline", description="a pack's id, or the path of a .json file")
     database_url: SecretStr | None = Field(None, description="PostgreSQL; unset: embedded, in .coordinator")
 
@@ -66,7 +66,7 @@ class Settings(BaseSettings):
 
     @field_validator("competition_start", "competition_end")
     @classmethod
-    def _an_hour_in_utc(cls, value: datetime | None) -> datetime | None:
+    def _a_window_in_utc(cls, value: datetime | None, info: ValidationInfo) -> datetime | None:
         if value is None:
             return None
         if value.tzinfo is None:
@@ -74,6 +74,8 @@ class Settings(BaseSettings):
         value = value.astimezone(UTC)
         if value.minute or value.second or value.microsecond:
             raise ValueError("must be a full hour, such as 2023-03-24T00:00Z")
+        if value.hour and info.data.get("window") == "day":
+            raise ValueError("must be a midnight where WINDOW=day, such as 2023-03-24T00:00Z")
         return value
 
     @field_validator("feed_assets", mode="before")
@@ -108,12 +110,18 @@ class Settings(BaseSettings):
 
 
 def read_settings(home: Path) -> Settings:
-    """The settings of the code location in `home`; UserErrors with every fault."""
+    """The settings of the code location in `home`, where its paths begin; UserErrors with every fault."""
     try:
-        return Settings(_env_file=home / ".local.env")
+        settings = Settings(_env_file=home / ".local.env")
     except ValidationError as error:
         faults = pydantic_faults("settings", error, Settings)
         raise UserErrors([_named_as_set(fault, home) for fault in faults]) from None
+    found: dict[str, Any] = {}
+    if settings.pack.endswith(".json"):
+        found["pack"] = str(home / settings.pack)
+    if settings.feed_tape_dir:
+        found["feed_tape_dir"] = home / settings.feed_tape_dir
+    return settings.model_copy(update=found)
 
 
 def _named_as_set(fault: str, home: Path) -> str:

@@ -1,12 +1,13 @@
 """Market data as the coordinator keeps it: a series, and the records on it."""
 
-import math
 import re
+import sys
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 Kind = Literal["tick", "candle"]
+LARGEST = sys.float_info.max
 VALUE_NAMES: dict[str, tuple[str, ...]] = {
     "tick": ("price",),
     "candle": ("open", "high", "low", "close", "volume"),
@@ -79,7 +80,7 @@ def history_record(
     if set(values) != set(VALUE_NAMES[series.kind]):
         raise ValueError(f"{where}: values {sorted(values)} are not {sorted(VALUE_NAMES[series.kind])}")
     for name, value in values.items():
-        good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        good = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST
         if not good or value < 0 or (value == 0 and name != "volume"):
             raise ValueError(f"{where}: {name}={value!r} is not a positive finite number")
     end = ts_event + series.step

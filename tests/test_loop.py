@@ -142,7 +142,9 @@ def test_a_day_as_window_gives_the_same_forecasts_truths_and_scores(competition:
     assert days["ground_truths"] == hours["ground_truths"]
     assert days["scores"] == hours["scores"]
     assert len(days["leaderboards"]) == 1
-    assert _metrics(days["leaderboards"][0]) == pytest.approx(_metrics(max(hours["leaderboards"], key=_start)), rel=1e-12)
+    assert _metrics(days["leaderboards"][0]) == pytest.approx(
+        _metrics(max(hours["leaderboards"], key=_start)), rel=1e-12
+    )
 
 
 def _start(board: dict[str, Any]) -> Any:

@@ -10,10 +10,12 @@ import typer
 from coordinator_dagster import replay as engine
 from coordinator_dagster.cli.console import console, print_leaderboard, progress_bar
 from coordinator_dagster.cli.moments import parse_hour
+from coordinator_dagster.clock import SystemClock
 from coordinator_dagster.competition import Competition, read_competition
 from coordinator_dagster.errors import UserError
 from coordinator_dagster.local_env import remember
-from coordinator_dagster.runtime import Runtime, open_runtime
+from coordinator_dagster.runtime import open_feed, open_runtime
+from coordinator_dagster.stages.ingest import contest_series
 from coordinator_dagster.windows import Window
 
 
@@ -32,8 +34,8 @@ def replay(
         raise UserError(
             "MODE=live: a live competition is not replayed into its own schema; set MODE=replay and another COMPETITION"
         )
+    windows = chosen_windows(competition, start, end)
     with open_runtime(competition) as runtime:
-        windows = chosen_windows(runtime, start, end)
         keep_settings(competition)
         began = time.monotonic()
         with progress_bar(f"{competition.settings.competition}: windows", len(windows)) as advance:
@@ -42,9 +44,8 @@ def replay(
         print_leaderboard(runtime.store.boards.latest_leaderboard())
 
 
-def chosen_windows(runtime: Runtime, start: str | None, end: str | None) -> list[Window]:
-    """The windows between the options; UserError when they hold none."""
-    competition = runtime.competition
+def chosen_windows(competition: Competition, start: str | None, end: str | None) -> list[Window]:
+    """The windows between the options; UserError when they hold none. No database is touched for it."""
     if competition.settings.competition_start is None:
         raise UserError(
             "COMPETITION_START is not set; give --from, or set it to the first hour, such as 2023-03-24T00:00Z"
@@ -55,7 +56,12 @@ def chosen_windows(runtime: Runtime, start: str | None, end: str | None) -> list
             f"--from={start} is before COMPETITION_START={competition.start.isoformat()}; start there, "
             "or set another COMPETITION and its COMPETITION_START"
         )
-    last = parse_hour("--to", end) if end else runtime.clock.now()
+    last = parse_hour("--to", end) if end else None
+    feed = open_feed(competition)
+    series = contest_series(competition, feed)
+    if last is None and feed.fixed and series:
+        last = min(feed.known_through(one) for one in series)
+    last = last or SystemClock().now()
     if competition.settings.competition_end:
         last = min(last, competition.settings.competition_end)
     windows = competition.windows.between(first, last)

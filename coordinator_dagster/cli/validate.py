@@ -21,7 +21,7 @@ def validate() -> None:
     if faults:
         raise UserErrors(faults)
     for path in competition.slot_paths.values():
-        console.print(f"ok  {path}")
+        console.print(f"ok  {path}", soft_wrap=True)
     console.print(f"pack {competition.pack.id}: {len(competition.pack.configs)} configs, all ten slots ran")
 
 

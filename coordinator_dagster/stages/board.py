@@ -81,7 +81,7 @@ def entries_fault(found: Any, models: Mapping[str, ModelView]) -> str | None:
     if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
         return "must return a list of entries"
     for entry in found:
-        if entry.get("model_id") not in models:
+        if not isinstance(entry.get("model_id"), str) or entry["model_id"] not in models:
             return f"an entry's model_id is {entry.get('model_id')!r}, no known model"
         score = entry.get("score")
         if not isinstance(score, dict) or not isinstance(score.get("metrics"), dict):
@@ -89,6 +89,8 @@ def entries_fault(found: Any, models: Mapping[str, ModelView]) -> str | None:
         ranking = score.get("ranking")
         if not isinstance(ranking, dict) or not {"key", "value"} <= set(ranking):
             return f"the entry of {entry['model_id']} has no score.ranking with key and value"
+        if ranking.get("direction", "desc") not in ("asc", "desc"):
+            return f"the direction of {entry['model_id']} is {ranking['direction']!r}, not asc or desc"
         if fault := not_json(entry, entry["model_id"]):
             return fault
         for name, value in [*score["metrics"].items(), ("ranking.value", ranking["value"])]:

@@ -1,6 +1,7 @@
 """Numbers are numbers, text is text: what cannot be stored is refused where it enters."""
 
 import math
+import sys
 from typing import Any
 
 import orjson
@@ -58,4 +59,6 @@ def clean_text(text: str) -> str:
 
 def is_number(value: Any) -> bool:
     """A finite int or float; a boolean is none."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    return -sys.float_info.max <= value <= sys.float_info.max

@@ -13,7 +13,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.engine import Row
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import ArgumentError, OperationalError
 
 from coordinator_dagster.errors import UserError
 
@@ -25,7 +25,11 @@ OLDEST_SERVER = 150000
 
 def with_driver(url: str) -> str:
     """The URL with psycopg2 named: SQLAlchemy 2.1 takes a bare `postgresql://` for psycopg 3."""
-    parsed = make_url(url)
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        # The URL may hold a password: it is not shown.
+        raise UserError("DATABASE_URL is no URL; write postgresql://user:password@host:5432/name") from None
     if parsed.drivername in ("postgres", "postgresql"):
         parsed = parsed.set(drivername="postgresql+psycopg2")
     if parsed.drivername != "postgresql+psycopg2":

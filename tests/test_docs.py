@@ -1,0 +1,41 @@
+"""Each command that the documentation shows works."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[1]
+COORDINATOR = f'{sys.executable} -c "from coordinator_dagster.cli import main; main()"'
+
+
+def commands(page: Path) -> list[str]:
+    """The lines that begin with `$ ` in a page's console blocks."""
+    blocks = re.findall(r"```console\n(.*?)```", page.read_text(), re.DOTALL)
+    return [line.removeprefix("$ ") for block in blocks for line in block.splitlines() if line.startswith("$ ")]
+
+
+@pytest.mark.parametrize("page", sorted((PROJECT / "docs").glob("*.md")), ids=lambda page: page.name)
+def test_each_command_of_the_page_works(
+    page: Path, competition: Callable[..., object], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    competition()  # sets the environment of a small competition
+    for command in commands(page):
+        shell = command.replace("coordinator ", f"{COORDINATOR} ", 1)
+        done = subprocess.run(shell, shell=True, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        assert "Traceback" not in done.stderr
+
+
+def test_the_pages_do_show_commands() -> None:
+    shown = [command for page in (PROJECT / "docs").glob("*.md") for command in commands(page)]
+    assert {line.split()[1] for line in shown} >= {"doctor", "validate", "replay", "leaderboard", "postgres"}
+
+
+def test_links_in_readme_and_docs_lead_somewhere() -> None:
+    for page in [PROJECT / "README.md", *(PROJECT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"

@@ -1,0 +1,388 @@
+"""What the operator does in the Dagster UI: a real webserver and daemon, asked through GraphQL as the UI asks."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import psutil
+import pytest
+from sqlalchemy import create_engine, text
+
+from coordinator_dagster.competition import Competition
+from coordinator_dagster.definitions import build_definitions
+from coordinator_dagster.replay import replay
+from coordinator_dagster.runtime import open_runtime
+from coordinator_dagster.settings import Settings
+from coordinator_dagster.store.database import with_driver
+from slots.contracts import SLOT_NAMES
+from tests.tables import settled_tables
+
+pytestmark = pytest.mark.ui
+PROJECT = Path(__file__).parents[1]
+WINDOWED = {
+    "market_records": "ingest",
+    "inference_inputs": "infer",
+    "predictions": "infer",
+    "ground_truths": "resolve",
+    "scores": "score",
+    "model_scores": "rank",
+    "leaderboard": "rank",
+}
+GROUPS = {**WINDOWED, "report_schema": "report"}
+HOURS = [f"2026-01-05-{hour:02}:00" for hour in range(4)]
+SETTINGS = {
+    "feed_provider": "simulated",
+    "competition_start": "2026-01-05T00:00Z",
+    "competition_end": "2026-01-05T04:00Z",
+    "models_dir": str(PROJECT / "examples" / "models"),
+}
+
+
+@dataclass
+class Ui:
+    """A running `coordinator dev`."""
+
+    competition: str
+    port: int
+
+    def ask(self, query: str, **variables: Any) -> Any:
+        """The answer's data; an error of GraphQL fails the test."""
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}/graphql",
+            json.dumps({"query": query, "variables": variables}).encode(),
+            {"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=30) as response:
+            answer = json.load(response)
+        assert "errors" not in answer, answer["errors"]
+        return answer["data"]
+
+    def key(self, asset: str) -> dict[str, list[str]]:
+        return {"path": [self.competition, asset]}
+
+
+def environment(home: Path, **settings: Any) -> dict[str, str]:
+    """This process's, without any setting of the project, and with these; no network, should one be asked."""
+    ours = {name.upper() for name in [*Settings.model_fields, *SLOT_NAMES]} | {"DAGSTER_HOME", "DAGSTER_POSTGRES_URL"}
+    kept = {name: value for name, value in os.environ.items() if name.upper() not in ours}
+    given = {name.upper(): str(value) for name, value in settings.items()}
+    return {**kept, "COORDINATOR_HOME": str(home), "PYTHONPATH": str(PROJECT), **given}
+
+
+@pytest.fixture(scope="module")
+def ui(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
+    """`coordinator dev` on a free port, with a schema of its own for Dagster; Ctrl-C ends all of it."""
+    home, name = tmp_path_factory.mktemp("ui"), f"test_ui_{os.getpid()}"
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    _sql(database_url, f"create schema {name}_dagster")
+    settings = environment(
+        home,
+        **SETTINGS,
+        competition=name.replace("_", "-"),
+        database_url=database_url,
+        dagster_postgres_url=f"{database_url}?options=-csearch_path%3D{name}_dagster",
+    )
+    log = home / "dev.log"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-c", "from coordinator_dagster.cli import main; main()", "dev", "--port", str(port)],
+            cwd=home,
+            env=settings,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            # A shell's background jobs ignore Ctrl-C, and hand that down.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        )
+    try:
+        served = Ui(name, port)
+        _until(lambda: _answers(served, process, log), 60, "the webserver's GraphQL to answer")
+        yield served
+    finally:
+        ended = _end(process)
+        left = _processes_of(home, process.pid)
+        for one in left:
+            one.kill()
+        _sql(database_url, f"drop schema if exists {name}_dagster cascade", f"drop schema if exists {name} cascade")
+        print(log.read_text())
+    assert ended, "Ctrl-C did not end `coordinator dev` within 20 s"
+    assert not left, f"processes were left behind: {left}"
+
+
+def test_lineage_says_what_each_asset_is(ui: Ui) -> None:
+    nodes = ui.ask(
+        """{assetNodes {
+            assetKey {path} groupName description kinds isPartitioned
+            owners {... on TeamAssetOwner {team}} dependencyKeys {path}
+        }}"""
+    )["assetNodes"]
+    assert {tuple(node["assetKey"]["path"]): node["groupName"] for node in nodes} == {
+        (ui.competition, name): group for name, group in GROUPS.items()
+    }
+    for node in nodes:
+        name = node["assetKey"]["path"][-1]
+        assert len(node["description"]) > 40, name
+        assert "postgres" in node["kinds"], name
+        assert node["owners"] == [{"team": "operators"}], name
+        assert node["isPartitioned"] == (name in WINDOWED), name
+    reads = {node["assetKey"]["path"][-1]: {key["path"][-1] for key in node["dependencyKeys"]} for node in nodes}
+    assert reads == {
+        "market_records": set(),
+        "inference_inputs": {"market_records"},
+        "predictions": {"inference_inputs"},
+        "ground_truths": {"predictions", "market_records"},
+        "scores": {"predictions", "ground_truths"},
+        "model_scores": {"scores"},
+        "leaderboard": {"model_scores"},
+        "report_schema": set(),
+    }
+
+
+def test_a_backfill_and_a_materialization_equal_the_replay(
+    ui: Ui, competition: Callable[..., Competition], database_url: str
+) -> None:
+    launched = ui.ask(
+        """mutation($params: LaunchBackfillParams!) {launchPartitionBackfill(backfillParams: $params) {
+            __typename ... on LaunchBackfillSuccess {backfillId} ... on PythonError {message}
+        }}""",
+        params={"assetSelection": [ui.key(name) for name in WINDOWED], "partitionNames": HOURS[:3]},
+    )["launchPartitionBackfill"]
+    assert launched["__typename"] == "LaunchBackfillSuccess", launched
+    backfill = _ended(lambda: _backfill(ui, launched["backfillId"]))
+    assert backfill["status"] == "COMPLETED_SUCCESS", backfill
+    assert len(backfill["runs"]) == 1, "a backfill of some windows is one run"
+
+    board = _materialization(ui, "leaderboard")
+    assert board["partition"] == HOURS[2]
+    assert board["listed"] == 3
+    assert board["seconds"] > 0
+    assert board["final"] is True
+    lines = board["board"].splitlines()
+    assert [len(lines), lines[0].count("|")] == [5, lines[2].count("|")], "a header, a rule and three models"
+    for model in ("Trend following", "Mean reversion", "Volatility regime"):
+        assert model in board["board"]
+    scored = _materialization(ui, "scores")
+    assert scored["scored"] + scored["charged"] + scored["exempt"] == 180
+    assert "](data:image/png;base64,iVBOR" in scored["price_and_forecasts"]
+
+    run = ui.ask(
+        """mutation($params: ExecutionParams!) {launchRun(executionParams: $params) {
+            __typename ... on LaunchRunSuccess {run {runId}} ... on PythonError {message}
+            ... on RunConfigValidationInvalid {errors {message}}
+        }}""",
+        params={
+            "mode": "default",
+            "runConfigData": {},
+            "executionMetadata": {"tags": [{"key": "dagster/partition", "value": HOURS[3]}]},
+            "selector": {
+                "repositoryName": "__repository__",
+                "repositoryLocationName": "coordinator",
+                "pipelineName": f"{ui.competition}_loop",
+            },
+        },
+    )["launchRun"]
+    assert run["__typename"] == "LaunchRunSuccess", run
+    assert _ended(lambda: _run(ui, run["run"]["runId"]))["status"] == "SUCCESS"
+    assert _materialization(ui, "leaderboard")["partition"] == HOURS[3]
+
+    with open_runtime(competition("replayed", **SETTINGS)) as runtime:
+        windows = runtime.competition.windows.between(
+            runtime.competition.start, runtime.competition.settings.competition_end
+        )
+        # Windows by the backfill's range and then the single one: boards inside know no later truth.
+        for some in (windows[:3], windows[3:]):
+            replay(runtime, some, lambda done: None)
+        replayed = settled_tables(runtime.store)
+    with open_runtime(competition("driven", **SETTINGS, competition=ui.competition.replace("_", "-"))) as runtime:
+        driven = settled_tables(runtime.store)
+    assert replayed["scores"], "nothing was scored: the test would show nothing"
+    assert driven == replayed
+
+
+def test_a_broken_slot_stops_its_asset_only(
+    competition: Callable[..., Competition], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = competition(scoring_function="nowhere:function")
+    job = build_definitions(made).resolve_job_def(f"{made.schema}_loop")
+    tags = {"dagster/asset_partition_range_start": HOURS[0], "dagster/asset_partition_range_end": HOURS[1]}
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = job.execute_in_process(instance=instance, tags=tags, raise_on_error=False)
+        assert not result.success
+        done = {event.asset_key.path[-1] for event in result.get_asset_materialization_events() if event.asset_key}
+        failures = result.filter_events(lambda event: event.is_step_failure)
+    assert done == {"market_records", "inference_inputs", "predictions", "ground_truths"}
+    assert [failure.step_key for failure in failures] == [f"{made.schema}__scores"]
+    error = failures[0].step_failure_data.error
+    assert error
+    assert "SCORING_FUNCTION=nowhere:function (from environment): there is no module 'nowhere'" in error.to_string()
+
+
+def test_definitions_validate_without_database_or_network(tmp_path: Path) -> None:
+    for name in ("dagster.yaml", "workspace.yaml"):
+        shutil.copyfile(PROJECT / name, tmp_path / name)
+    (tmp_path / "sitecustomize.py").write_text(NO_NETWORK)
+    result = subprocess.run(
+        [str(Path(sys.executable).with_name("dagster")), "definitions", "validate"],
+        cwd=tmp_path,
+        env={**_lifeless(tmp_path), "PYTHONPATH": f"{tmp_path}:{PROJECT}"},
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "All code locations passed validation" in result.stdout + result.stderr
+    assert not (tmp_path / "asked").exists(), (tmp_path / "asked").read_text()
+    assert not (tmp_path / ".coordinator").exists(), "the embedded PostgreSQL was started"
+
+
+def test_importing_the_definitions_touches_nothing(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(NO_NETWORK)
+    code = (
+        "import psycopg2, sys\n"
+        "def refuse(*args, **named): raise AssertionError('the database was asked')\n"
+        "psycopg2.connect = refuse\n"
+        "import coordinator_dagster.definitions as loaded\n"
+        "assert len(loaded.defs.resolve_asset_graph().get_all_asset_keys()) == 8\n"
+        "assert not {'slots.defaults', 'nowhere', 'matplotlib.figure'} & set(sys.modules)\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**_lifeless(tmp_path), "PYTHONPATH": f"{tmp_path}:{PROJECT}"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert result.returncode == 0, result.stderr
+    assert not (tmp_path / "asked").exists(), (tmp_path / "asked").read_text()
+
+
+# Python reads it at its start: every connection, but those through unix sockets, is noted and refused.
+NO_NETWORK = """
+import os, sys
+def watch(event, args):
+    if event == "socket.getaddrinfo" or (event == "socket.connect" and isinstance(args[1], tuple)):
+        with open(os.path.join(os.environ["COORDINATOR_HOME"], "asked"), "a") as file:
+            file.write(f"{event} {args}\\n")
+        raise OSError(f"no network: {event} {args}")
+sys.addaudithook(watch)
+"""
+
+
+def _lifeless(home: Path) -> dict[str, str]:
+    """Settings of which nothing works: no database, no such slot, no tape."""
+    return environment(
+        home,
+        database_url="postgresql://nobody@127.0.0.1:9/none",
+        scoring_function="nowhere:function",
+        feed_provider="replay",
+        feed_tape_dir=home / "missing",
+        competition_start="2026-01-05T00:00Z",
+    )
+
+
+def _answers(ui: Ui, process: subprocess.Popen[bytes], log: Path) -> bool:
+    assert process.poll() is None, log.read_text()
+    try:
+        loaded = ui.ask("{repositoriesOrError {... on RepositoryConnection {nodes {name}}}}")["repositoriesOrError"]
+    except OSError as error:
+        # The UI's own words, should it answer and not work.
+        assert getattr(error, "code", 0) != 500, log.read_text()[-3000:]
+        return False
+    return bool(loaded.get("nodes"))
+
+
+def _backfill(ui: Ui, backfill: str) -> Any:
+    return ui.ask(
+        """query($id: String!) {partitionBackfillOrError(backfillId: $id) {
+            ... on PartitionBackfill {status runs(limit: 10) {id status} error {message}}
+        }}""",
+        id=backfill,
+    )["partitionBackfillOrError"]
+
+
+def _run(ui: Ui, run: str) -> Any:
+    return ui.ask("query($id: ID!) {runOrError(runId: $id) {... on Run {status}}}", id=run)["runOrError"]
+
+
+def _materialization(ui: Ui, asset: str) -> dict[str, Any]:
+    """The latest one's partition and metadata."""
+    found = ui.ask(
+        """query($key: AssetKeyInput!) {assetOrError(assetKey: $key) {... on Asset {
+            assetMaterializations(limit: 1) {partition metadataEntries {
+                label ... on IntMetadataEntry {intValue} ... on FloatMetadataEntry {floatValue}
+                ... on BoolMetadataEntry {boolValue} ... on TextMetadataEntry {text}
+                ... on MarkdownMetadataEntry {mdStr}
+            }}
+        }}}""",
+        key=ui.key(asset),
+    )["assetOrError"]["assetMaterializations"][0]
+    return {"partition": found["partition"]} | {
+        entry.pop("label"): next(iter(entry.values()), None) for entry in found["metadataEntries"]
+    }
+
+
+def _ended(state: Callable[[], Any]) -> Any:
+    """A backfill's or a run's last state."""
+    last: dict[str, Any] = {}
+
+    def done() -> bool:
+        last.update(state())
+        return last["status"].startswith(("COMPLETED", "SUCCESS", "FAIL", "CANCEL"))
+
+    _until(done, 60, "it to end")
+    return last
+
+
+def _until(done: Callable[[], bool], seconds: float, what: str) -> None:
+    end = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < end, f"waited {seconds} s for {what}"
+        time.sleep(0.3)
+
+
+def _end(process: subprocess.Popen[bytes]) -> bool:
+    """Ctrl-C, as a terminal sends it; True when that was enough."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGINT)
+    try:
+        process.wait(20)
+        return True
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        return False
+
+
+def _processes_of(home: Path, session: int) -> list[psutil.Process]:
+    """What is still alive of a session, or was started for this home."""
+    found = []
+    for one in psutil.process_iter():
+        try:
+            ours = os.getsid(one.pid) == session or one.environ().get("COORDINATOR_HOME") == str(home)
+            if ours and one.status() != psutil.STATUS_ZOMBIE:
+                found.append(one)
+        except (psutil.Error, OSError):
+            continue
+    return found
+
+
+def _sql(url: str, *statements: str) -> None:
+    engine = create_engine(with_driver(url))
+    with engine.begin() as connection:
+        for statement in statements:
+            connection.execute(text(statement))
+    engine.dispose()
