@@ -6,13 +6,14 @@ competition's database.
 """
 
 import os
+from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
 
 from dagster._core.storage.defs_state.base import DefsStateStorage
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage
-from sqlalchemy import create_engine, event, make_url, text
+from sqlalchemy import URL, Engine, create_engine, event, make_url, text
 
 from coordinator_dagster.competition import default_home
 from coordinator_dagster.settings import read_settings
@@ -27,17 +28,6 @@ class LazyPostgresStorage(DagsterPostgresStorage):
 
     def __init__(self, inst_data: ConfigurableClassData | None = None) -> None:
         super().__init__(NOT_YET, should_autocreate_tables=False, inst_data=inst_data)
-        self._arguments: dict[str, Any] = {}
-        for storage in (self._run_storage, self._event_log_storage, self._schedule_storage):
-            event.listen(storage._engine, "do_connect", self._find_server)
-
-    def _find_server(self, dialect: Any, _record: Any, _args: Any, parameters: dict[str, Any]) -> None:
-        if not self._arguments:
-            url = dagster_url()
-            DagsterPostgresStorage(url, should_autocreate_tables=True)
-            self._arguments = dialect.create_connect_args(make_url(url))[1]
-        parameters.clear()
-        parameters.update(self._arguments)
 
     @classmethod
     def config_type(cls) -> dict[str, Any]:
@@ -46,6 +36,21 @@ class LazyPostgresStorage(DagsterPostgresStorage):
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> "LazyPostgresStorage":
         return cls(inst_data)
+
+
+@cache
+def _server() -> URL:
+    url = dagster_url()
+    DagsterPostgresStorage(url, should_autocreate_tables=True)
+    return make_url(url)
+
+
+@event.listens_for(Engine, "do_connect")
+def _find_server(dialect: Any, _record: Any, _args: Any, parameters: dict[str, Any]) -> None:
+    """Send connections to NOT_YET to the server: on any engine, for the webserver makes engines of its own."""
+    if parameters.get("dbname") == make_url(NOT_YET).database:
+        parameters.clear()
+        parameters.update(dialect.create_connect_args(_server())[1])
 
 
 class NoDefinitionsState(DefsStateStorage[Any], ConfigurableClass):

@@ -1,7 +1,7 @@
 """All ten slots on a sample cycle, in memory: what would go wrong, before it does."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,6 +10,7 @@ from coordinator_dagster.competition import Competition
 from coordinator_dagster.packs import PredictionConfig
 from coordinator_dagster.stages.board import entries_fault, ranking_fault
 from coordinator_dagster.stages.numbers import is_number, not_json
+from coordinator_dagster.stages.predict import call_fault, scope_fault
 from coordinator_dagster.stages.report import report_schema_fault
 from slots.contracts import SLOT_NAMES
 from slots.loader import Slot, SlotErrors, SlotFailure
@@ -99,11 +100,11 @@ def _cycle(sample: _Sample, config: PredictionConfig, given: dict[str, Any] | No
     if given is None:
         return
     offered: dict[str, Any] = {"config": config.as_slot_config(), "inference_input": given, "now": NOW}
-    envelope = sample.try_slot("PREDICTION_SCOPE_BUILDER", _shape({"scope_key": str, "scope": dict}), **offered)
+    envelope = sample.try_slot("PREDICTION_SCOPE_BUILDER", scope_fault, **offered)
     if envelope is None:
         return
     scope = envelope["scope"]
-    sample.try_slot("PREDICT_CALL_BUILDER", _shape({"args": list, "kwargs": dict}), **offered, scope=scope)
+    sample.try_slot("PREDICT_CALL_BUILDER", call_fault, **offered, scope=scope)
     output = sample.try_slot(
         "INFERENCE_OUTPUT_VALIDATOR",
         _object,
@@ -149,15 +150,6 @@ def _object(found: Any) -> str | None:
 
 def _truth(found: Any) -> str | None:
     return "returned None though the tape is complete; it must find the truth" if found is None else _object(found)
-
-
-def _shape(shape: Mapping[str, type]) -> Callable[[Any], str | None]:
-    def check(found: Any) -> str | None:
-        wrong = not isinstance(found, dict) or any(not isinstance(found.get(n), kind) for n, kind in shape.items())
-        shown = ", ".join(f'"{name}": {kind.__name__}' for name, kind in shape.items())
-        return f"returned {found!r:.80}; it must return {{{shown}}}" if wrong else not_json(found)
-
-    return check
 
 
 def _score(found: Any) -> str | None:

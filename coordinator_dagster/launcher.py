@@ -5,6 +5,8 @@ import shutil
 import sys
 from pathlib import Path
 
+from dagster_postgres import DagsterPostgresStorage
+
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.dagster_storage import dagster_url
 
@@ -20,6 +22,8 @@ def set_dagster_environment(competition: Competition) -> Path:
     os.environ["COORDINATOR_HOME"] = str(competition.home)
     os.environ["DAGSTER_HOME"] = str(home)
     os.environ["DAGSTER_POSTGRES_URL"] = dagster_url()
+    # Made here once: the processes of `dagster dev` start together and would race to make the tables.
+    DagsterPostgresStorage(os.environ["DAGSTER_POSTGRES_URL"], should_autocreate_tables=True)
     os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", EVENT_BATCH_SIZE)
     return home
 

@@ -2,6 +2,7 @@
 
 import math
 import os
+import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -67,7 +68,7 @@ def demo(
     print_leaderboard(store.boards.latest_leaderboard())
     store.close()
     _keep(competition, chosen)
-    console.print(f"{len(windows)} windows in {time.monotonic() - began:.0f} s. Query it: coordinator postgres psql")
+    console.print(f"{len(windows)} windows in {time.monotonic() - began:.0f} s. Query it: {sys.argv[0]} postgres psql")
     if serve:
         serve_ui(competition, "127.0.0.1", port)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -121,10 +121,10 @@ def _prepare(slots: Mapping[str, Slot], given: StoredInput, configs: Sequence[Pr
     asking = []
     for config in configs:
         offered = {"config": config.as_slot_config(), "inference_input": inference_input, "now": t}
-        envelope = _checked(slots["PREDICTION_SCOPE_BUILDER"], {"scope_key": str, "scope": dict}, offered)
+        envelope = _checked(slots["PREDICTION_SCOPE_BUILDER"], scope_fault, offered)
         call = _checked(
             slots["PREDICT_CALL_BUILDER"],
-            {"args": list, "kwargs": dict},
+            call_fault,
             offered | {"scope": envelope["scope"]},
         )
         cycle = Cycle(
@@ -141,15 +141,27 @@ def _prepare(slots: Mapping[str, Slot], given: StoredInput, configs: Sequence[Pr
     return asking
 
 
-def _checked(slot: Slot, shape: Mapping[str, type], offered: Mapping[str, Any]) -> dict[str, Any]:
-    """What the slot returned, when it is an object of that shape in JSON."""
+def _checked(slot: Slot, shape_fault: Callable[[Any], str | None], offered: Mapping[str, Any]) -> dict[str, Any]:
+    """What the slot returned, when it has its shape."""
     found = slot(**offered)
-    shown = ", ".join(f'"{name}": {kind.__name__}' for name, kind in shape.items())
-    if not isinstance(found, dict) or any(not isinstance(found.get(name), kind) for name, kind in shape.items()):
-        raise SlotFailure(f"{slot.at}: returned {found!r:.200}; it must return {{{shown}}}")
-    if fault := not_json(found):
-        raise SlotFailure(f"{slot.at}: {fault}; it must return JSON of finite numbers")
+    if fault := shape_fault(found):
+        raise SlotFailure(f"{slot.at}: {fault}")
     return found
+
+
+def _object_of(**shape: type) -> Callable[[Any], str | None]:
+    """A check for an object with these keys, in JSON of finite numbers."""
+    shown = ", ".join(f'"{name}": {kind.__name__}' for name, kind in shape.items())
+
+    def fault(found: Any) -> str | None:
+        wrong = not isinstance(found, dict) or any(not isinstance(found.get(n), kind) for n, kind in shape.items())
+        return f"returned {found!r:.80}; it must return {{{shown}}}" if wrong else not_json(found)
+
+    return fault
+
+
+scope_fault = _object_of(scope_key=str, scope=dict)
+call_fault = _object_of(args=list, kwargs=dict)
 
 
 def _forecast(validator: Slot, model_id: str, cycle: Cycle, answer: Answer, deadline: timedelta) -> Forecast:

@@ -3,7 +3,12 @@
 import warnings
 from pathlib import Path
 
+import psutil
+from tenacity import Retrying, stop_after_delay, wait_fixed
+
 from coordinator_dagster.errors import UserError
+
+BACKENDS_END_SECONDS = 10
 
 
 def start_embedded(home: Path) -> str:
@@ -17,6 +22,7 @@ def start_embedded(home: Path) -> str:
 
     data = home / ".coordinator" / "postgres"
     data.parent.mkdir(parents=True, exist_ok=True)
+    _forget_killed_server(data)
     try:
         server = get_server(data, cleanup_mode=None)
     except Exception as error:
@@ -25,6 +31,27 @@ def start_embedded(home: Path) -> str:
             "or set DATABASE_URL to a server of your own"
         ) from error
     return server.get_uri().replace("postgres:@", "postgres@")
+
+
+def _forget_killed_server(data: Path) -> None:
+    """Remove the lock files of a server that was killed and that nobody reaped (a container without an init).
+
+    Such a process still counts as running, to psutil and to PostgreSQL itself, which would not start. Its
+    backends end by themselves; until they have, the data are theirs.
+    """
+    pid_file = data / "postmaster.pid"
+    try:
+        killed = psutil.Process(int(pid_file.read_text().split()[0])).status() == psutil.STATUS_ZOMBIE
+    except (FileNotFoundError, psutil.NoSuchProcess):
+        return
+    if not killed:
+        return
+    for attempt in Retrying(stop=stop_after_delay(BACKENDS_END_SECONDS), wait=wait_fixed(0.05), reraise=True):
+        with attempt:
+            if any(process.info["cwd"] == str(data) for process in psutil.process_iter(["cwd"])):
+                raise UserError(f"processes of a killed PostgreSQL still work in {data}; end them, then try again")
+    for lock in (pid_file, *data.glob(".s.PGSQL.*.lock")):
+        lock.unlink()
 
 
 def stop_embedded(home: Path) -> bool:
