@@ -126,6 +126,12 @@ def ui(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     assert not left, f"processes were left behind: {left}"
 
 
+def test_pages_open(ui: Ui) -> None:
+    """The page reads Dagster's storage through the webserver's own engine; GraphQL alone may not."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{ui.port}/assets", timeout=30) as response:
+        assert '<div id="root"' in response.read().decode()
+
+
 def test_lineage_says_what_each_asset_is(ui: Ui) -> None:
     nodes = ui.ask(
         """{assetNodes {
