@@ -1,7 +1,7 @@
 """The tape as a slot sees it: bound to a moment, and silent about what comes after it."""
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -129,6 +129,3 @@ class MemorySource:
     def between(self, series: Series, start: datetime, end: datetime) -> Sequence[MarketRecord]:
         ends = self._ends.get(series, [])
         return self._records.get(series, [])[bisect_right(ends, start) : bisect_right(ends, end)]
-
-    def __iter__(self) -> Iterator[Series]:
-        return iter(self._records)

@@ -1,7 +1,6 @@
 """What the tests share: a PostgreSQL, real market data where there is some, and small competitions."""
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -105,9 +104,3 @@ def model_folder(tmp_path: Path) -> Callable[[str, str], Path]:
         return folder
 
     return write
-
-
-@pytest.fixture
-def example_models(tmp_path: Path) -> Path:
-    """A copy of the example models that a test may add to."""
-    return Path(shutil.copytree(PROJECT / "examples" / "models", tmp_path / "models"))

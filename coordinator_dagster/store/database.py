@@ -18,7 +18,6 @@ from sqlalchemy.exc import ArgumentError, OperationalError
 from coordinator_dagster.errors import UserError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-PARTITIONED = ("market_records", "forecasts", "scores")
 COPY_CHUNK = 16 * 1024 * 1024
 OLDEST_SERVER = 150000
 
