@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from coordinator_dagster.packs import Pack, PredictionConfig, read_pack
 from coordinator_dagster.settings import Settings, read_settings, read_spec, slot_paths
@@ -72,6 +73,12 @@ class Competition:
     def score_version(self) -> str:
         """What scores and boards depend on: the settling slots' sources, the contest's rules."""
         return self._version(SCORE_SLOTS, SCORE_PARAMETERS)
+
+    def version_detail(self) -> dict[str, Any]:
+        """What a score version stands for, kept with it: the slots, the rules, the truth's version."""
+        rules = self.pack.model_dump(mode="json", include=SCORE_PARAMETERS)
+        slots = {name: str(self.slot_paths[name]) for name in SCORE_SLOTS}
+        return {"slots": slots, "rules": rules, "truth_version": self.truth_version()}
 
     def _version(self, names: tuple[str, ...], parameters: set[str]) -> str:
         slots = self.slots(*names)

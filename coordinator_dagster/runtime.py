@@ -53,7 +53,7 @@ class Runtime:
         return LocalRunner(self.competition.home / settings.models_dir, f"{module}:{name}", logs)
 
     def ingest(self, windows: Sequence[Window]) -> ingest.IngestReport:
-        return ingest.ingest(self.competition, self.store, self.feed, windows)
+        return ingest.ingest(self.competition, self.store, self.feed, self.clock, windows)
 
     def build_inputs(self, windows: Sequence[Window]) -> inputs.InputsReport:
         return inputs.build_inputs(self.competition, self.store, self.feed, windows)

@@ -172,5 +172,5 @@ def test_a_changed_config_under_its_old_id_is_refused(competition: Make, tmp_pat
     pack["scheduled_prediction_configs"][0]["scope_template"]["horizon_seconds"] = 120
     (tmp_path / "changed.json").write_text(json.dumps(pack))
     changed = dataclasses.replace(made, pack=read_pack(str(tmp_path / "changed.json")))
-    with pytest.raises(UserErrors, match="give the changed config a new id"), open_runtime(changed):
+    with pytest.raises(UserErrors, match="coordinator order configs --at INSTANT"), open_runtime(changed):
         pass

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from coordinator_dagster.competition import Competition
+from coordinator_dagster.packs import Pack
+from coordinator_dagster.schedule import Schedule
 from coordinator_dagster.stages.numbers import is_number, not_json
 from coordinator_dagster.windows import Window
 from slots.loader import Slot, SlotFailure
-from slots.tape import EPOCH
 from slots.views import ModelView, Rollup
 
 if TYPE_CHECKING:
@@ -28,19 +28,29 @@ class BoardReport:
     listed: int = 0
 
 
+@dataclass(frozen=True)
+class _Boards:
+    """What the boards of a version are made with."""
+
+    competition: Competition
+    store: Store
+    slot: Slot
+    models: Mapping[str, ModelView]
+    version: str
+
+
 def aggregate(competition: Competition, store: Store, windows: Sequence[Window]) -> BoardReport:
     """The model scores at the end of each of these windows, and of later ones that look back on them."""
     slot = competition.slots("MODEL_SCORE_AGGREGATOR")["MODEL_SCORE_AGGREGATOR"]
-    version, models, report = competition.score_version(), store.boards.models(), BoardReport()
-    affected = _affected(competition, store, windows, version)
+    boards = _Boards(competition, store, slot, store.boards.models(), competition.score_version())
+    affected, report = _affected(competition, store, windows, boards.version), BoardReport()
     for window in affected:
-        rollups = store.scores.rollups(window.end - competition.pack.look_back, window.end, version)
-        entries = _aggregate(competition, store, slot, window, models, rollups, version)
-        store.boards.put_model_scores(window, version, entries)
+        rollups = store.scores.rollups(window.end - competition.pack.look_back, window.end, boards.version)
+        entries = _aggregate(boards, window, rollups)
+        store.boards.put_model_scores(window, boards.version, entries)
         report.windows, report.listed = report.windows + 1, len(entries)
         if window == affected[-1]:
-            by_scope = _by_scope(competition, store, slot, window, models, rollups, version)
-            store.boards.put_latest_scores(entries, by_scope, window.end)
+            store.boards.put_latest_scores(entries, _by_scope(boards, window, rollups), window.end)
     return report
 
 
@@ -50,19 +60,12 @@ def _affected(competition: Competition, store: Store, windows: Sequence[Window],
     return sorted({*windows, *(competition.windows.at(start) for start in later)})
 
 
-def _aggregate(
-    competition: Competition,
-    store: Store,
-    slot: Slot,
-    window: Window,
-    models: Mapping[str, ModelView],
-    rollups: Sequence[Rollup],
-    version: str,
-) -> list[dict[str, Any]]:
+def _aggregate(boards: _Boards, window: Window, rollups: Sequence[Rollup]) -> list[dict[str, Any]]:
+    pack, slot, models = boards.competition.pack, boards.slot, boards.models
     offered: dict[str, Any] = {"models": models, "rollups": rollups, "now": window.end}
     if slot.asks_for("scored_predictions"):
-        offered["scored_predictions"] = store.scores.scored_predictions(
-            window.end - competition.pack.look_back, window.end, version
+        offered["scored_predictions"] = boards.store.scores.scored_predictions(
+            window.end - pack.look_back, window.end, boards.version
         )
     found = slot(**offered)
     if fault := entries_fault(found, models):
@@ -70,7 +73,7 @@ def _aggregate(
     entries = []
     for entry in sorted(found, key=lambda one: one["model_id"]):
         score = {"payload": {}, **entry["score"]}
-        score["ranking"] = {"direction": competition.pack.score_direction, **score["ranking"]}
+        score["ranking"] = {"direction": pack.score_direction, **score["ranking"]}
         score["payload"] |= _coverage(rollups, entry["model_id"])
         entries.append({**entry, "score": score})
     return entries
@@ -106,22 +109,14 @@ def _coverage(rollups: Sequence[Rollup], model_id: str) -> dict[str, Any]:
     return {"due": due, "answered": answered, "coverage": answered / due if due else None}
 
 
-def _by_scope(
-    competition: Competition,
-    store: Store,
-    slot: Slot,
-    window: Window,
-    models: Mapping[str, ModelView],
-    rollups: Sequence[Rollup],
-    version: str,
-) -> dict[str, list[dict[str, Any]]]:
+def _by_scope(boards: _Boards, window: Window, rollups: Sequence[Rollup]) -> dict[str, list[dict[str, Any]]]:
     """The same aggregation scope by scope, by model; only for aggregators that work on rollups."""
     scopes: dict[str, list[dict[str, Any]]] = {}
-    if slot.asks_for("scored_predictions"):
+    if boards.slot.asks_for("scored_predictions"):
         return scopes
     for scope_key in sorted({rollup.scope_key for rollup in rollups}):
         own = [rollup for rollup in rollups if rollup.scope_key == scope_key]
-        for entry in _aggregate(competition, store, slot, window, models, own, version):
+        for entry in _aggregate(boards, window, own):
             scopes.setdefault(entry["model_id"], []).append({"scope_key": scope_key, "score": entry["score"]})
     return scopes
 
@@ -129,32 +124,31 @@ def _by_scope(
 def rank(competition: Competition, store: Store, windows: Sequence[Window]) -> BoardReport:
     """The leaderboards of these windows, and of later ones that look back on them."""
     slot = competition.slots("LEADERBOARD_RANKER")["LEADERBOARD_RANKER"]
-    version, report = competition.score_version(), BoardReport()
+    version, report, schedule = competition.score_version(), BoardReport(), store.schedule(competition)
     affected = _affected(competition, store, windows, version)
-    final = _final_windows(competition, store, affected)
+    final = _final_windows(competition, store, schedule, affected)
     for window in affected:
         entries = store.boards.model_scores(window, version)
-        ranked = _rank(competition, slot, entries)
+        unranked = {one["model_id"]: _unranked_because(competition.pack, schedule, window, one) for one in entries}
+        ranked = _rank(slot, entries, unranked)
         store.boards.put_leaderboard(window, version, ranked, window in final, {"schema": "1"})
         report.windows += 1
         report.final += window in final
         report.ranked, report.listed = sum(one["rank"] is not None for one in ranked), len(ranked)
-    detail = {name: str(path) for name, path in competition.slot_paths.items()}
-    store.boards.show_version(version, detail, competition.pack.look_back)
+    store.boards.show_version(version, competition.version_detail(), competition.pack.look_back)
     return report
 
 
-def _rank(competition: Competition, slot: Slot, entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The eligible by the slot; below them, with the reason, those who answered too little."""
-    reasons = {entry["model_id"]: _unranked_because(competition, entry) for entry in entries}
-    eligible = [entry for entry in entries if not reasons[entry["model_id"]]]
+def _rank(slot: Slot, entries: list[dict[str, Any]], unranked: Mapping[str, str | None]) -> list[dict[str, Any]]:
+    """The eligible by the slot; below them, with the reason, those who are not."""
+    eligible = [entry for entry in entries if not unranked[entry["model_id"]]]
     ranked = slot(entries=eligible)
     if fault := ranking_fault(ranked, eligible):
         raise SlotFailure(f"{slot.at}: {fault}")
     rest = [
-        entry | {"rank": None, "unranked_reason": reasons[entry["model_id"]]}
+        entry | {"rank": None, "unranked_reason": unranked[entry["model_id"]]}
         for entry in entries
-        if reasons[entry["model_id"]]
+        if unranked[entry["model_id"]]
     ]
     return ranked + rest
 
@@ -172,8 +166,10 @@ def ranking_fault(ranked: Any, entries: Sequence[dict[str, Any]]) -> str | None:
     return next((fault for entry in ranked if (fault := not_json(entry, entry["model_id"]))), None)
 
 
-def _unranked_because(competition: Competition, entry: dict[str, Any]) -> str | None:
-    pack, payload = competition.pack, entry["score"]["payload"]
+def _unranked_because(pack: Pack, schedule: Schedule, window: Window, entry: dict[str, Any]) -> str | None:
+    payload = entry["score"]["payload"]
+    if reason := schedule.orders.out(entry["model_id"], window.end):
+        return reason
     if payload["answered"] < pack.min_cycles:
         return f"answered {payload['answered']} cycles of the {pack.min_cycles} it takes"
     if payload["coverage"] is None or payload["coverage"] < pack.min_coverage:
@@ -181,7 +177,9 @@ def _unranked_because(competition: Competition, entry: dict[str, Any]) -> str | 
     return None
 
 
-def _final_windows(competition: Competition, store: Store, windows: Sequence[Window]) -> set[Window]:
+def _final_windows(
+    competition: Competition, store: Store, schedule: Schedule, windows: Sequence[Window]
+) -> set[Window]:
     """The windows at whose end every cycle of the look-back has ended."""
     grid, look_back = competition.windows, competition.pack.look_back
     ended = store.boards.ended_cycles(
@@ -194,17 +192,7 @@ def _final_windows(competition: Competition, store: Store, windows: Sequence[Win
     open_ends = []
     first = grid.at(max(windows[0].end - look_back, competition.start))
     while first.end <= windows[-1].end:
-        if ended.get(first.end, 0) < _expected(competition, first):
+        if ended.get(first.end, 0) < schedule.resolvable(first):
             open_ends.append(first.end)
         first = grid.at(first.end)
     return {window for window in windows if not any(window.end - look_back < end <= window.end for end in open_ends)}
-
-
-def _expected(competition: Competition, window: Window) -> int:
-    """How many of the competition's cycles have their truth in `(start, end]`."""
-    just_before = competition.start - timedelta(microseconds=1)
-    count = 0
-    for config in competition.pack.configs:
-        after, until = max(window.start - config.horizon, just_before), window.end - config.horizon
-        count += max(0, (until - EPOCH) // config.every - (after - EPOCH) // config.every)
-    return count

@@ -27,7 +27,7 @@ class StoredInput:
 
 @dataclass(frozen=True, slots=True)
 class Cycle:
-    """One config at one instant; `reason` says why it is not performed."""
+    """One config at one instant; `reason` says why it is not performed. Answers after `answer_by` are LATE."""
 
     config_id: str
     performed_at: datetime
@@ -35,6 +35,7 @@ class Cycle:
     status: str
     reason: str | None = None
     cut_off: datetime | None = None
+    answer_by: datetime | None = None
     scope_key: str | None = None
     scope: dict[str, Any] | None = None
 
@@ -55,12 +56,19 @@ class Forecast:
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What came true for a cycle, or why it is VOID."""
+    """What came true for a cycle, or why it is VOID.
+
+    `order` is the operator's order that it follows. `known_until` is when a cycle was given up for data that
+    had not come: later ones do not count.
+    """
 
     cycle: Cycle
     status: str
     reason: str | None = None
     content: dict[str, Any] | None = None
+    external: bool = False
+    order: int | None = None
+    known_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from coordinator_dagster.clock import Clock
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.feeds.base import Feed
 from coordinator_dagster.stages.facts import Added
 from coordinator_dagster.windows import Window
-from slots.market import Series
+from slots.market import MarketRecord, Series
 
 if TYPE_CHECKING:
     from coordinator_dagster.store.store import Store
 
 BATCH = 20_000
 INSTANT = timedelta(microseconds=1)
+Range = tuple[datetime, datetime]
 
 
 @dataclass
@@ -37,7 +39,7 @@ def contest_series(competition: Competition, feed: Feed) -> tuple[Series, ...]:
     return tuple(feed.series(one.asset, one.kind, one.granularity) for one in competition.pack.series)
 
 
-def ingest(competition: Competition, store: Store, feed: Feed, windows: Sequence[Window]) -> IngestReport:
+def ingest(competition: Competition, store: Store, feed: Feed, clock: Clock, windows: Sequence[Window]) -> IngestReport:
     """Every record of these windows that the feed has: events over in `(start, end]`.
 
     With the competition's first window comes the history before it that the first inputs look back on.
@@ -47,14 +49,14 @@ def ingest(competition: Competition, store: Store, feed: Feed, windows: Sequence
         known = feed.known_through(series)
         for start, end in _stretches(competition, windows):
             if start < (until := min(end, known)):
-                _ingest_range(competition, store, feed, series, start, until, report)
+                _ingest_range(competition, store, feed, clock, series, (start, until), report)
         report.complete_through[str(series)] = store.tape.complete_through([series])
     return report
 
 
-def _stretches(competition: Competition, windows: Sequence[Window]) -> list[tuple[datetime, datetime]]:
+def _stretches(competition: Competition, windows: Sequence[Window]) -> list[Range]:
     """The windows joined where they touch."""
-    stretches: list[tuple[datetime, datetime]] = []
+    stretches: list[Range] = []
     for window in windows:
         start = competition.tape_start if window.start <= competition.start else window.start
         if stretches and stretches[-1][1] == start:
@@ -64,27 +66,49 @@ def _stretches(competition: Competition, windows: Sequence[Window]) -> list[tupl
     return stretches
 
 
+def fetch_missing(
+    competition: Competition, store: Store, feed: Feed, clock: Clock, series: Series, span: Range
+) -> IngestReport:
+    """Ask the feed again for the gaps in a span and, live, for what the series is not complete through yet."""
+    report, ranges = IngestReport(), store.gaps.standing(series, span)
+    if competition.settings.mode == "live":
+        through = store.tape.complete_through([series]) or competition.tape_start
+        ranges.append((through, min(span[1], feed.known_through(series))))
+    for start, end in ranges:
+        if start < end:
+            _ingest_range(competition, store, feed, clock, series, (start, end), report)
+    return report
+
+
 def _ingest_range(
     competition: Competition,
     store: Store,
     feed: Feed,
+    clock: Clock,
     series: Series,
-    start: datetime,
-    end: datetime,
+    span: Range,
     report: IngestReport,
 ) -> None:
+    (start, end), live = span, competition.settings.mode == "live"
     arriving = feed.fetch(series, start - series.step + INSTANT, end - series.step + INSTANT)
     done = start
     while batch := list(islice(arriving, BATCH)):
         # Only what the batch has passed is known; the rest of the range is still to be asked for.
         reached = end if len(batch) < BATCH else batch[-1].event_end
+        if live:
+            batch = [_arrived(one, competition.start, clock.now()) for one in batch]
         _add(store.tape.add(series, batch, (done, reached), competition.tape_start), report)
         done = reached
     if done < end:
         _add(store.tape.add(series, [], (done, end), competition.tape_start), report)
     if feed.every_bar and series.kind == "candle":
         given_up = "the tape has ended and does not hold these candles" if feed.fixed else None
-        report.gaps += store.gaps.record(series, (start, end), given_up)
+        report.gaps += store.gaps.record(series, span, given_up)
+
+
+def _arrived(record: MarketRecord, start: datetime, now: datetime) -> MarketRecord:
+    """In a live competition a record is known when it is here; only what was over before the start is history."""
+    return record if record.event_end <= start else replace(record, known_at=max(record.known_at, now))
 
 
 def _add(added: Added, report: IngestReport) -> None:

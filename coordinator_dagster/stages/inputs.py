@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.feeds.base import Feed
+from coordinator_dagster.schedule import Schedule
 from coordinator_dagster.stages.facts import StoredInput
 from coordinator_dagster.stages.ingest import contest_series
 from coordinator_dagster.stages.numbers import to_json
-from coordinator_dagster.windows import Window, instants
+from coordinator_dagster.windows import Window
 from slots.loader import Slot, SlotFailure
 from slots.market import Series
 from slots.tape import Tape, TapeSource
@@ -38,10 +39,10 @@ def build_inputs(competition: Competition, store: Store, feed: Feed, windows: Se
     """
     slots = competition.slots("RAW_INPUT_PROVIDER", "INFERENCE_INPUT_BUILDER")
     series = contest_series(competition, feed)
-    through = store.tape.complete_through(series)
+    through, schedule = store.tape.complete_through(series), store.schedule(competition)
     report = InputsReport()
     for window in windows:
-        due = due_instants(competition, window)
+        due = _due_instants(schedule, window)
         kept = store.cycles.input_instants(window)
         ready = [t for t in due if t not in kept and (not series or (through is not None and t <= through))]
         report.kept += len(kept)
@@ -49,16 +50,16 @@ def build_inputs(competition: Competition, store: Store, feed: Feed, windows: Se
         if ready:
             look_back = competition.settings.feed_candles_window + 1
             source = store.tape.cached(series, window.start, window.end, look_back)
-            store.cycles.add_inputs([_build(competition, slots, source, series, t) for t in ready])
+            store.cycles.add_inputs([_build(competition, schedule, slots, source, series, t) for t in ready])
             report.built += len(ready)
     if report.waiting:
         report.reason = waiting_for(series, through)
     return report
 
 
-def due_instants(competition: Competition, window: Window) -> list[datetime]:
-    """The instants of the window at which some config is due, in order."""
-    return sorted({t for config in competition.pack.configs for t in instants(window, config.every)})
+def _due_instants(schedule: Schedule, window: Window) -> list[datetime]:
+    """The instants of the window at which some config is due and nothing is paused, in order."""
+    return sorted({t for t, _ in schedule.due(window) if not schedule.orders.pause(t)})
 
 
 def waiting_for(series: Sequence[Series], through: datetime | None) -> str:
@@ -71,6 +72,7 @@ def waiting_for(series: Sequence[Series], through: datetime | None) -> str:
 
 def _build(
     competition: Competition,
+    schedule: Schedule,
     slots: Mapping[str, Slot],
     source: TapeSource,
     series: tuple[Series, ...],
@@ -79,8 +81,8 @@ def _build(
     cut_off = now + competition.pack.input_wait
     raw = slots["RAW_INPUT_PROVIDER"](
         now=now,
-        tape=Tape(source, now, series, cut_off),
-        configs=[config.as_slot_config() for config in competition.pack.configs],
+        tape=Tape(schedule.orders.corrected(source, cut_off), now, series, cut_off),
+        configs=[config.as_slot_config() for config in schedule.standing(now)],
         candles_window=competition.settings.feed_candles_window,
     )
     slot = slots["INFERENCE_INPUT_BUILDER"]

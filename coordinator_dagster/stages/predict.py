@@ -11,11 +11,12 @@ import orjson
 
 from coordinator_dagster.clock import Clock
 from coordinator_dagster.competition import Competition
-from coordinator_dagster.packs import PredictionConfig
+from coordinator_dagster.orders import Orders
+from coordinator_dagster.packs import Pack, PredictionConfig
 from coordinator_dagster.runners.base import Answer, Call, Runner
 from coordinator_dagster.stages.facts import Cycle, Forecast, StoredInput
 from coordinator_dagster.stages.numbers import clean_text, not_json
-from coordinator_dagster.windows import Window, instants
+from coordinator_dagster.windows import Window
 from slots.loader import Slot, SlotFailure, describe
 
 if TYPE_CHECKING:
@@ -40,7 +41,6 @@ class PredictReport:
 class _Asking:
     """A cycle on its way to the models."""
 
-    config: PredictionConfig
     cycle: Cycle
     call: Call
 
@@ -50,36 +50,32 @@ def predict(
 ) -> PredictReport:
     """Perform the cycles of these windows that have an input; nothing that has ended is asked again.
 
-    In a live schema a window that is over is only recorded: its cycles are MISSED.
+    The cycles of a pause are MISSED; in a live schema so are those of a window that is over. Models that are
+    disqualified or gone are not asked.
     """
     slots = competition.slots("PREDICTION_SCOPE_BUILDER", "PREDICT_CALL_BUILDER", "INFERENCE_OUTPUT_VALIDATOR")
     store.cycles.sync_models(runner.models())
-    report = PredictReport()
-    cycles: list[Cycle]
-    forecasts: list[Forecast]
+    report, schedule = PredictReport(), store.schedule(competition)
     for window in windows:
         ended = store.cycles.ended(window)
-        due = [
-            (t, config)
-            for config in competition.pack.configs
-            for t in instants(window, config.every)
-            if (config.id, t) not in ended
-        ]
-        due.sort(key=lambda one: one[0])
+        due = [(t, config) for t, config in schedule.due(window) if (config.id, t) not in ended]
         report.kept += len(ended)
         if not due:
             continue
-        if competition.settings.mode == "live" and window.end <= clock.now():
-            cycles, forecasts = [_missed(t, config) for t, config in due], []
-        else:
-            cycles, forecasts = _perform(competition, store, runner, slots, window, due)
-        store.cycles.add(window, cycles, forecasts)
-        _count(report, cycles, forecasts)
+        over = competition.settings.mode == "live" and window.end <= clock.now()
+        why = {t: _missed_because(schedule.orders, t, over) for t, _ in due}
+        cycles = [Cycle(config.id, t, t + config.horizon, "MISSED", reason) for t, config in due if (reason := why[t])]
+        rest = [(t, config) for t, config in due if not why[t]]
+        performed, forecasts = _perform(competition, store, runner, slots, schedule.orders, window, rest)
+        store.cycles.add(window, cycles + performed, forecasts)
+        _count(report, cycles + performed, forecasts)
     return report
 
 
-def _missed(t: datetime, config: PredictionConfig) -> Cycle:
-    return Cycle(config.id, t, t + config.horizon, "MISSED", "no live run performed it before its window ended")
+def _missed_because(orders: Orders, t: datetime, over: bool) -> str | None:
+    if pause := orders.pause(t):
+        return f"paused: {pause.reason}"
+    return "no live run performed it before its window ended" if over else None
 
 
 def _perform(
@@ -87,10 +83,11 @@ def _perform(
     store: Store,
     runner: Runner,
     slots: Mapping[str, Slot],
+    orders: Orders,
     window: Window,
     due: Sequence[tuple[datetime, PredictionConfig]],
 ) -> tuple[list[Cycle], list[Forecast]]:
-    inputs, joined = store.cycles.inputs(window), store.cycles.joined()
+    inputs, joined = store.cycles.inputs(window) if due else {}, store.cycles.joined()
     cycles: list[Cycle] = []
     forecasts: list[Forecast] = []
     if inputs:
@@ -102,21 +99,23 @@ def _perform(
         if t not in inputs:
             cycles += [Cycle(one.id, t, t + one.horizon, "planned", "its input is not there yet") for one in configs]
             continue
-        asking = _prepare(slots, inputs[t], configs)
+        asking = _prepare(competition.pack, slots, inputs[t], configs)
         answers = runner.ask(inputs[t].payload, [one.call for one in asking], competition.timeout(configs))
         cycles += [one.cycle for one in asking]
         gone = [model_id for model_id, since in joined.items() if model_id not in answers and since <= t]
         answers |= {model_id: [ABSENT] * len(asking) for model_id in sorted(gone)}
-        for place, one in enumerate(asking):
-            deadline = competition.pack.deadline(one.config)
-            forecasts += [
-                _forecast(slots["INFERENCE_OUTPUT_VALIDATOR"], model_id, one.cycle, own[place], deadline)
-                for model_id, own in answers.items()
-            ]
+        taking_part = [model_id for model_id in answers if not orders.out(model_id, t)]
+        forecasts += [
+            _forecast(slots["INFERENCE_OUTPUT_VALIDATOR"], model_id, one.cycle, answers[model_id][place])
+            for place, one in enumerate(asking)
+            for model_id in taking_part
+        ]
     return cycles, forecasts
 
 
-def _prepare(slots: Mapping[str, Slot], given: StoredInput, configs: Sequence[PredictionConfig]) -> list[_Asking]:
+def _prepare(
+    pack: Pack, slots: Mapping[str, Slot], given: StoredInput, configs: Sequence[PredictionConfig]
+) -> list[_Asking]:
     t, inference_input = given.performed_at, orjson.loads(given.payload)
     asking = []
     for config in configs:
@@ -134,10 +133,11 @@ def _prepare(slots: Mapping[str, Slot], given: StoredInput, configs: Sequence[Pr
             "PERFORMED",
             None,
             given.cut_off,
+            given.cut_off + pack.deadline(config),
             envelope["scope_key"],
             envelope["scope"],
         )
-        asking.append(_Asking(config, cycle, Call(call["args"], call["kwargs"])))
+        asking.append(_Asking(cycle, Call(call["args"], call["kwargs"])))
     return asking
 
 
@@ -164,21 +164,22 @@ scope_fault = _object_of(scope_key=str, scope=dict)
 call_fault = _object_of(args=list, kwargs=dict)
 
 
-def _forecast(validator: Slot, model_id: str, cycle: Cycle, answer: Answer, deadline: timedelta) -> Forecast:
-    """The answer as a fact: validated, and LATE past its deadline after the cut-off."""
-    assert cycle.cut_off is not None
-    elapsed = timedelta(seconds=answer.elapsed)
+def _forecast(validator: Slot, model_id: str, cycle: Cycle, answer: Answer) -> Forecast:
+    """The answer as a fact: validated, and LATE when it came after the cycle's `answer_by`."""
+    assert cycle.cut_off is not None and cycle.answer_by is not None
+    arrived = cycle.cut_off + timedelta(seconds=answer.elapsed)
     status, output, meta = answer.status, None, {}
     if status == "SUCCESS":
         output, reason = _validated(validator, answer.output, cycle)
         if reason is not None:
             status, meta = "FAILED", {"reason": clean_text(reason), "raw": repr(answer.output)[:RAW_SHOWN]}
-        elif elapsed > deadline:
+        elif arrived > cycle.answer_by:
             status = "LATE"
-            meta = {"reason": f"answered after {answer.elapsed:.3f} s, allowed were {deadline.total_seconds():g} s"}
+            allowed = (cycle.answer_by - cycle.cut_off).total_seconds()
+            meta = {"reason": f"answered after {answer.elapsed:.3f} s, allowed were {allowed:g} s"}
     else:
         meta = {"reason": clean_text(answer.reason or "")}
-    answered_at = cycle.cut_off + elapsed if answer.status == "SUCCESS" else None
+    answered_at = arrived if answer.status == "SUCCESS" else None
     return Forecast(model_id, cycle, status, answer.exec_time_ms, output, cycle.cut_off, answered_at, meta)
 
 

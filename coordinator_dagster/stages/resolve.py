@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
 from coordinator_dagster.clock import Clock
 from coordinator_dagster.competition import Competition
-from coordinator_dagster.feeds.base import Feed
+from coordinator_dagster.feeds.base import Feed, FeedError
+from coordinator_dagster.orders import Order, Orders
 from coordinator_dagster.stages.facts import Cycle, StageFailed, Truth
+from coordinator_dagster.stages.ingest import fetch_missing
 from coordinator_dagster.stages.numbers import not_json
 from coordinator_dagster.windows import Window
 from slots.loader import Slot, SlotFailure
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from coordinator_dagster.store.store import Store
 
 GIVE_UP_AFTER = timedelta(hours=24)
+Unresolved = tuple[Cycle, datetime | None]
 
 
 @dataclass
@@ -35,64 +38,110 @@ class ResolveReport:
     reason: str | None = None
 
 
+@dataclass
+class _Court:
+    """What the truths of some cycles are found with, and what was found."""
+
+    slot: Slot
+    store: Store
+    feed: Feed
+    clock: Clock
+    live: bool
+    orders: Orders
+    series: Mapping[str, tuple[Series, ...]]
+    source: TapeSource
+    through: Mapping[str, datetime | None]
+    truths: list[Truth] = field(default_factory=list)
+    waiting: list[tuple[Unresolved, str]] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+
+
 def resolve(
     competition: Competition, store: Store, feed: Feed, clock: Clock, windows: Sequence[Window]
 ) -> ResolveReport:
     """The truths of these windows' cycles, and of earlier cycles whose truth falls in these windows.
 
-    A cycle whose series are not complete through its `resolvable_at` stays pending. One whose data are
-    missing for good is VOID: at once over a fixed tape, else after a day. Raises StageFailed after storing
-    the rest when the resolver raised on some.
+    A cycle whose series are not complete through its `resolvable_at` stays pending. Missing data are fetched
+    again; when they are missing for good the cycle is VOID: at once over a fixed tape, else after a day.
+    Raises StageFailed after storing the rest when the resolver raised on some.
     """
-    slot = competition.slots("GROUND_TRUTH_RESOLVER")["GROUND_TRUTH_RESOLVER"]
     version = competition.truth_version()
     cycles = store.truths.unresolved(windows, version)
-    report, truths, faults = ResolveReport(), [], []
     if not cycles:
-        return report
-    series = _series_by_config(competition, feed)
-    through = {config: store.tape.complete_through(own) for config, own in series.items()}
-    every = sorted({one for own in series.values() for one in own})
-    source = store.tape.cached(every, cycles[0].performed_at, max(one.resolvable_at for one in cycles), 2)
-    for cycle in cycles:
-        own, complete = series[cycle.config_id], through[cycle.config_id]
-        known_from = complete if own else clock.now()
-        if known_from is None or cycle.resolvable_at > known_from:
-            report.pending += 1
-            report.reason = f"the series are complete through {known_from}, the next truth needs more"
-            continue
-        last_chance = (feed.fixed and bool(own)) or clock.now() >= cycle.resolvable_at + GIVE_UP_AFTER
-        try:
-            truth = _truth(slot, store, source, own, cycle, last_chance)
-        except SlotFailure as failure:
-            faults.append(f"{cycle.config_id} at {cycle.performed_at.isoformat()}: {failure}")
-            continue
-        if truth is None:
-            report.pending += 1
-            report.reason = "the data of a truth are missing and may still come"
-            continue
-        truths.append(truth)
-        report.resolved += truth.status == "RESOLVED"
-        report.void += truth.status == "VOID"
-    store.truths.add(truths, version)
-    if faults:
-        raise StageFailed("ground truths", faults)
-    return report
+        return ResolveReport()
+    court = _court(competition, store, feed, clock, cycles)
+    _hear(court, cycles, last_chance=feed.fixed)
+    reason = None
+    if court.waiting and not feed.fixed:
+        again = [one for one, _ in court.waiting]
+        reason = _recover(competition, court, again)
+        found, court = court, _court(competition, store, feed, clock, again)
+        _hear(court, again, last_chance=True)
+        court.truths, court.faults = found.truths + court.truths, found.faults + court.faults
+    store.truths.add(court.truths, version)
+    if court.faults:
+        raise StageFailed("ground truths", court.faults)
+    return ResolveReport(
+        resolved=sum(one.status == "RESOLVED" for one in court.truths),
+        void=sum(one.status == "VOID" for one in court.truths),
+        pending=len(court.waiting),
+        reason=reason or next((why for _, why in court.waiting), None),
+    )
 
 
-def _series_by_config(competition: Competition, feed: Feed) -> dict[str, tuple[Series, ...]]:
-    return {
-        config.id: tuple(
-            feed.series(one.asset, one.kind, one.granularity) for one in competition.pack.series_of(config)
+def _court(competition: Competition, store: Store, feed: Feed, clock: Clock, cycles: Sequence[Unresolved]) -> _Court:
+    schedule = store.schedule(competition)
+    configs = schedule.configs()
+    series = {
+        name: tuple(
+            feed.series(one.asset, one.kind, one.granularity) for one in competition.pack.series_of(configs[name])
         )
-        for config in competition.pack.scheduled_prediction_configs
+        for name in sorted({cycle.config_id for cycle, _ in cycles})
     }
+    every = sorted({one for own in series.values() for one in own})
+    first, last = cycles[0][0].performed_at, max(cycle.resolvable_at for cycle, _ in cycles)
+    return _Court(
+        slot=competition.slots("GROUND_TRUTH_RESOLVER")["GROUND_TRUTH_RESOLVER"],
+        store=store,
+        feed=feed,
+        clock=clock,
+        live=competition.settings.mode == "live",
+        orders=schedule.orders,
+        series=series,
+        source=schedule.orders.corrected(store.tape.cached(every, first, last, 2)),
+        through={name: store.tape.complete_through(own) for name, own in series.items()},
+    )
 
 
-def _truth(
-    slot: Slot, store: Store, source: TapeSource, series: tuple[Series, ...], cycle: Cycle, last_chance: bool
-) -> Truth | None:
-    """The cycle's truth; VOID when it is missing and this was the last chance; None: not yet."""
+def _hear(court: _Court, cycles: Sequence[Unresolved], last_chance: bool) -> None:
+    """Decide each cycle; without the last chance a cycle whose data are missing waits."""
+    for one in cycles:
+        cycle, known_until = one
+        order = court.orders.truth_order(cycle.config_id, cycle.performed_at)
+        if order and order.kind == "void":
+            court.truths.append(Truth(cycle, "VOID", f"by the operator: {order.reason}", order=order.id))
+            continue
+        try:
+            truth = _find(court, cycle, known_until, order)
+        except SlotFailure as failure:
+            court.faults.append(f"{cycle.config_id} at {cycle.performed_at.isoformat()}: {failure}")
+            continue
+        if isinstance(truth, str) and last_chance and (overdue := _overdue(court, cycle, known_until)):
+            until = None if court.feed.fixed else known_until or court.clock.now()
+            truth = Truth(cycle, "VOID", f"{truth}; {overdue}", known_until=until, order=order.id if order else None)
+        if isinstance(truth, str):
+            court.waiting.append((one, truth))
+        else:
+            court.truths.append(truth)
+
+
+def _find(court: _Court, cycle: Cycle, known_until: datetime | None, order: Order | None) -> Truth | str:
+    """The cycle's truth, or what is missing for it."""
+    series = court.series[cycle.config_id]
+    through = court.through[cycle.config_id] if series else court.clock.now()
+    if through is None or cycle.resolvable_at > through:
+        names = ", ".join(map(str, series)) or "the truth from elsewhere"
+        return f"{names}: complete through {through} only, the truth needs {cycle.resolvable_at.isoformat()}"
     view = CyclePrediction(
         cycle.scope_key or "",
         cycle.scope or {},
@@ -100,25 +149,57 @@ def _truth(
         cycle.resolvable_at,
         cycle.config_id,
         {},
-        partial(store.cycles.read_input, cycle.performed_at),
+        partial(court.store.cycles.read_input, cycle.performed_at),
     )
-    content = slot(prediction=view, tape=Tape(source, cycle.resolvable_at, series))
+    tape = Tape(court.source, cycle.resolvable_at, series, None if order else known_until)
+    content = court.slot(prediction=view, tape=tape)
     if content is None:
-        return Truth(cycle, "VOID", _missing(source, series, cycle)) if last_chance else None
+        return _missing(tape, cycle)
     fault = not_json(content) if isinstance(content, dict) else "it is not an object"
     if fault:
-        raise SlotFailure(f"{slot.at}: the truth: {fault}; return JSON of finite numbers, or None")
-    return Truth(cycle, "RESOLVED", None, content)
+        raise SlotFailure(f"{court.slot.at}: the truth: {fault}; return JSON of finite numbers, or None")
+    return Truth(cycle, "RESOLVED", None, content, external=not series, order=order.id if order else None)
 
 
-def _missing(source: TapeSource, series: tuple[Series, ...], cycle: Cycle) -> str:
+def _overdue(court: _Court, cycle: Cycle, known_until: datetime | None) -> str | None:
+    """Why a truth that is missing will not come any more; None: it may."""
+    series = court.series[cycle.config_id]
+    through = court.through[cycle.config_id]
+    beyond = bool(series) and (through is None or cycle.resolvable_at > through)
+    if court.feed.fixed and series:
+        if beyond:
+            return "the competition has ended" if court.orders.end() else None
+        return "the tape has ended and does not hold it"
+    if beyond and not court.live:
+        return None  # a replay has not fetched that far
+    late = known_until is not None or court.clock.now() >= cycle.resolvable_at + GIVE_UP_AFTER
+    return f"it did not come within {GIVE_UP_AFTER.total_seconds() / 3600:g} hours" if late else None
+
+
+def _recover(competition: Competition, court: _Court, cycles: Sequence[Unresolved]) -> str | None:
+    """Ask the feed again for what these cycles lack; why that failed, if it did.
+
+    Gaps that are a day old after that are given up.
+    """
+    first = min(cycle.performed_at for cycle, _ in cycles)
+    last = max(cycle.resolvable_at for cycle, _ in cycles)
+    try:
+        for series in sorted({one for cycle, _ in cycles for one in court.series[cycle.config_id]}):
+            fetch_missing(competition, court.store, court.feed, court.clock, series, (first - series.step, last))
+    except FeedError as error:
+        return f"missing data could not be fetched again: {error}"
+    finally:
+        court.store.gaps.give_up(court.clock.now() - GIVE_UP_AFTER)
+    return None
+
+
+def _missing(tape: Tape, cycle: Cycle) -> str:
     """Which record the default price rule misses, for people; the resolver may have other reasons."""
-    if not series:
-        return f"no truth came within {GIVE_UP_AFTER}"
-    tape = Tape(source, cycle.resolvable_at, series)
-
-    def gone(at: datetime) -> bool:
-        return tape.price(series[0].asset, at) is None
-
-    moments = [at.isoformat() for at in (cycle.performed_at, cycle.resolvable_at) if gone(at)]
-    return f"{series[0]} has no price at {' and '.join(moments)}" if moments else "the resolver found no truth"
+    if not tape.series:
+        return "the resolver has no truth yet"
+    moments = [
+        at.isoformat()
+        for at in (cycle.performed_at, cycle.resolvable_at)
+        if tape.price(tape.series[0].asset, at) is None
+    ]
+    return f"{tape.series[0]} has no price at {' and '.join(moments)}" if moments else "the resolver found no truth"

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.packs import Pack
@@ -44,10 +44,8 @@ def score(competition: Competition, store: Store, windows: Sequence[Window]) -> 
     scores: list[ScoreRow] = []
     for _, cycle in groupby(forecasts, key=lambda one: (one.performed_at, one.config_id)):
         scores += _score_cycle(competition.pack, slot, list(cycle), report)
-    store.scores.add(scores, version)
     touched = {competition.windows.resolving(one.resolvable_at) for one in forecasts}
-    for window in sorted(touched):
-        store.scores.replace_rollups(window, version, _rollups(store, window, version))
+    store.scores.add(scores, version, sorted(touched), _rollups)
     for status, name in (("SCORED", "scored"), ("CHARGED", "charged"), ("EXEMPT", "exempt")):
         setattr(report, name, sum(one.status == status for one in scores))
     return report
@@ -108,8 +106,8 @@ def charge(pack: Pack, values: Sequence[float]) -> tuple[float, str]:
     return best_first[rank - 1], f"the {pack.missing.percentile}th percentile of {len(values)} answers"
 
 
-def _rollups(store: Store, window: Window, version: str) -> Iterable[Rollup]:
-    rows = store.scores.values(window, version)
+def _rollups(window: Window, rows: Sequence[Any]) -> Iterable[Rollup]:
+    """The sums of a window's scores, which come by model and scope."""
     for (model_id, scope_key), group in groupby(rows, key=lambda row: (row.model_id, row.scope_key)):
         own = list(group)
         values = [row.score_value for row in own if row.score_value is not None]

@@ -1,14 +1,11 @@
-"""What was asked and answered: configs, models, inputs, cycles and forecasts."""
+"""What was asked and answered: models, inputs, cycles and forecasts."""
 
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-import orjson
 from sqlalchemy import Connection, text
 
-from coordinator_dagster.errors import UserErrors
-from coordinator_dagster.packs import PredictionConfig
 from coordinator_dagster.runners.base import ModelInfo
 from coordinator_dagster.stages.facts import Cycle, Forecast, StoredInput
 from coordinator_dagster.store.database import Database
@@ -22,6 +19,7 @@ CYCLE_COLUMNS = (
     "status",
     "reason",
     "cut_off",
+    "answer_by",
     "scope_key",
     "scope_jsonb",
 )
@@ -46,36 +44,6 @@ class CycleTables:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-
-    def sync_configs(self, configs: Sequence[PredictionConfig]) -> None:
-        """Make the pack's configs known; UserErrors when one is known with another content."""
-        wanted = {config.id: config.model_dump(mode="json", exclude={"series"}) for config in configs}
-        with self._database.transaction() as connection:
-            for config in configs:
-                connection.execute(
-                    text(
-                        "insert into scheduled_prediction_configs (id, scope_key, scope_template_jsonb, "
-                        ' schedule_jsonb, active, "order", meta_jsonb) values (:id, :scope_key, '
-                        " cast(:scope_template as jsonb), cast(:schedule as jsonb), :active, :order, "
-                        " cast(:meta as jsonb)) on conflict (id) do nothing"
-                    ),
-                    {name: _text(value) for name, value in wanted[config.id].items()},
-                )
-            stored = connection.execute(
-                text(
-                    "select id, scope_key, scope_template_jsonb as scope_template, schedule_jsonb as schedule, active, "
-                    ' "order", meta_jsonb as meta from scheduled_prediction_configs'
-                )
-            ).mappings()
-            faults = [
-                f"config {row['id']}: {name} is {wanted[row['id']][name]!r}, but {row[name]!r} in the database, where "
-                "forecasts refer to it; give the changed config a new id"
-                for row in stored
-                for name in ("scope_key", "scope_template", "schedule", "meta")
-                if row["id"] in wanted and row[name] != wanted[row["id"]][name]
-            ]
-            if faults:
-                raise UserErrors(faults)
 
     def sync_models(self, models: Sequence[ModelInfo]) -> None:
         """Make the models known; a new deployment or name updates its row."""
@@ -166,6 +134,7 @@ class CycleTables:
                         one.status,
                         one.reason,
                         one.cut_off,
+                        one.answer_by,
                         one.scope_key,
                         one.scope,
                     )
@@ -209,7 +178,3 @@ class CycleTables:
             ),
             {"ids": list(first), "ats": list(first.values())},
         )
-
-
-def _text(value: Any) -> Any:
-    return orjson.dumps(value).decode() if isinstance(value, dict) else value

@@ -52,8 +52,8 @@ class GapTable:
                         " reason) values (:provider, :asset, :kind, :granularity, :start, :end, :state, :reason) "
                         "on conflict (provider, asset, kind, granularity, gap_start) do update set "
                         " state = excluded.state, reason = excluded.reason, gap_end = excluded.gap_end, "
-                        " updated_at = now() where (market_gaps.state, market_gaps.gap_end) "
-                        " is distinct from (excluded.state, excluded.gap_end)"
+                        " updated_at = now() where market_gaps.gap_end <> excluded.gap_end "
+                        " or (market_gaps.state <> excluded.state and market_gaps.state <> 'GIVEN_UP')"
                     ),
                     {
                         **key,
@@ -64,6 +64,29 @@ class GapTable:
                     },
                 )
         return len(gaps)
+
+    def standing(self, series: Series, span: Range) -> list[Range]:
+        """The gaps that may still be filled and reach into the span."""
+        rows = self._database.read(
+            f"select gap_start, gap_end from market_gaps where {KEY} and state in ('open', 'healing') "
+            "and gap_end > :start and gap_start < :end order by gap_start",
+            **series_key(series),
+            start=span[0],
+            end=span[1],
+        )
+        return [(row.gap_start, row.gap_end) for row in rows]
+
+    def give_up(self, before: datetime) -> None:
+        """Gaps that ended by then and still stand are given up: every state ends."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                text(
+                    "update market_gaps set state = 'GIVEN_UP', updated_at = now(), "
+                    " reason = 'the venue did not serve these candles within a day' "
+                    "where state in ('open', 'healing') and gap_end <= :before"
+                ),
+                {"before": before},
+            )
 
     def _missing(self, connection: Connection, series: Series, first: datetime, last: datetime) -> list[Range]:
         step: timedelta = series.step

@@ -1,10 +1,10 @@
 """`scores`, one per forecast and version, and their `score_rollups` per hour."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from coordinator_dagster.stages.facts import ScoreRow, Unscored
 from coordinator_dagster.store.database import Database
@@ -40,6 +40,9 @@ ROLLUP_COLUMNS = (
     "score_sum_squares",
 )
 
+# Makes a window's rollups of its scores, which come ordered by model, scope, time and config.
+Summarize = Callable[[Window, Sequence[Any]], Iterable[Rollup]]
+
 
 class ScoreTables:
     def __init__(self, database: Database) -> None:
@@ -64,7 +67,8 @@ class ScoreTables:
         )
         return [Unscored(*row) for row in rows]
 
-    def add(self, scores: Sequence[ScoreRow], version: str) -> None:
+    def add(self, scores: Sequence[ScoreRow], version: str, touched: Sequence[Window], summarize: Summarize) -> None:
+        """Store scores, ordered by time, and renew the rollups of the windows they fall in: both or neither."""
         first, last = scores[0].forecast.performed_at, scores[-1].forecast.performed_at
         self._database.ensure_months("scores", first, last)
         with self._database.transaction() as connection:
@@ -90,46 +94,41 @@ class ScoreTables:
                     for one in scores
                 ),
             )
+            for window in touched:
+                self._renew_rollups(connection, window, version, summarize)
 
-    def values(self, window: Window, version: str) -> Sequence[Any]:
-        """The scores resolvable in `(start, end]`, ordered by model, scope, time and config."""
-        return self._database.read(
-            "select model_id, scope_key, status, score_value, due, answered from scores "
-            "where version = :version and resolvable_at > :start and resolvable_at <= :end "
-            "order by model_id, scope_key, performed_at, prediction_config_id",
-            version=version,
-            start=window.start,
-            end=window.end,
-        )
-
-    def replace_rollups(self, window: Window, version: str, rollups: Iterable[Rollup]) -> None:
-        """The window's rollups, whole; an unchanged one stays as it is."""
-        with self._database.transaction() as connection:
-            connection.execute(
-                text("delete from score_rollups where version = :version and window_end = :end"),
-                {"version": version, "end": window.end},
-            )
-            self._database.copy(
-                connection,
-                "score_rollups",
-                ROLLUP_COLUMNS,
+    def _renew_rollups(self, connection: Connection, window: Window, version: str, summarize: Summarize) -> None:
+        span = {"version": version, "start": window.start, "end": window.end}
+        connection.execute(text("delete from score_rollups where version = :version and window_end = :end"), span)
+        rows = connection.execute(
+            text(
+                "select model_id, scope_key, status, score_value, due, answered from scores "
+                "where version = :version and resolvable_at > :start and resolvable_at <= :end "
+                "order by model_id, scope_key, performed_at, prediction_config_id"
+            ),
+            span,
+        ).all()
+        self._database.copy(
+            connection,
+            "score_rollups",
+            ROLLUP_COLUMNS,
+            (
                 (
-                    (
-                        version,
-                        one.model_id,
-                        one.scope_key,
-                        one.window_start,
-                        one.window_end,
-                        one.due,
-                        one.answered,
-                        one.scored,
-                        one.charged,
-                        one.total,
-                        one.total_squares,
-                    )
-                    for one in rollups
-                ),
-            )
+                    version,
+                    one.model_id,
+                    one.scope_key,
+                    one.window_start,
+                    one.window_end,
+                    one.due,
+                    one.answered,
+                    one.scored,
+                    one.charged,
+                    one.total,
+                    one.total_squares,
+                )
+                for one in summarize(window, rows)
+            ),
+        )
 
     def rollups(self, after: datetime, until: datetime, version: str) -> list[Rollup]:
         """The rollups of the windows that end in `(after, until]`, by model, scope and time."""

@@ -4,11 +4,14 @@ from sqlalchemy import text
 
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.errors import UserErrors
+from coordinator_dagster.schedule import Schedule
 from coordinator_dagster.store.boards import BoardTables
+from coordinator_dagster.store.configs import ConfigTable
 from coordinator_dagster.store.cycles import CycleTables
 from coordinator_dagster.store.database import Database
 from coordinator_dagster.store.embedded import start_embedded
 from coordinator_dagster.store.gaps import GapTable
+from coordinator_dagster.store.orders import OrderTable
 from coordinator_dagster.store.scores import ScoreTables
 from coordinator_dagster.store.tape import TapeTable
 from coordinator_dagster.store.truths import TruthTable
@@ -31,19 +34,34 @@ class Store:
         self.truths = TruthTable(database)
         self.scores = ScoreTables(database)
         self.boards = BoardTables(database)
+        self.configs = ConfigTable(database)
+        self.orders = OrderTable(database)
+
+    def schedule(self, competition: Competition) -> Schedule:
+        """What is due when, as things stand."""
+        return self.configs.schedule(competition, self.orders.read())
 
     def close(self) -> None:
         self.database.close()
 
 
 def open_store(competition: Competition) -> Store:
-    """The competition's store, its schema made and up to date, its configs known."""
+    """The competition's store, its schema made and up to date; UserErrors when the pack's configs have changed."""
+    store = open_as_it_stands(competition)
+    try:
+        store.configs.sync(competition.pack)
+    except UserErrors:
+        store.close()
+        raise
+    return store
+
+
+def open_as_it_stands(competition: Competition) -> Store:
+    """The same, whatever the pack's configs are: for the order that makes the changed ones stand."""
     database = Database(database_url(competition), competition.schema)
     database.migrate()
     _keep_what_is_fixed(competition, database)
-    store = Store(database)
-    store.cycles.sync_configs(competition.pack.scheduled_prediction_configs)
-    return store
+    return Store(database)
 
 
 def _keep_what_is_fixed(competition: Competition, database: Database) -> None:

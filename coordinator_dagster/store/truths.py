@@ -15,6 +15,9 @@ COLUMNS = (
     "status",
     "reason",
     "truth_jsonb",
+    "external",
+    "order_id",
+    "known_until",
 )
 
 
@@ -27,24 +30,28 @@ def settling(windows: Sequence[Window]) -> dict[str, datetime]:
 # falls in them, so that the last cycles of a window are settled with the next.
 IN_WINDOWS = "c.performed_at < :end and (c.performed_at >= :start or c.resolvable_at > :start)"
 
+SAME = "g.performed_at = c.performed_at and g.prediction_config_id = c.prediction_config_id"
+
 
 class TruthTable:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def unresolved(self, windows: Sequence[Window], version: str) -> list[Cycle]:
-        """The performed cycles of these windows that have no truth in this version, in order of time."""
+    def unresolved(self, windows: Sequence[Window], version: str) -> list[tuple[Cycle, datetime | None]]:
+        """The performed cycles of these windows that have no truth in this version, in order of time.
+
+        With each comes when it was given up in another version, if it was: what came later does not count.
+        """
         rows = self._database.read(
             "select c.prediction_config_id, c.performed_at, c.resolvable_at, c.status, c.reason, c.cut_off, "
-            " c.scope_key, c.scope_jsonb from cycles c left join ground_truths g "
-            " on g.performed_at = c.performed_at and g.prediction_config_id = c.prediction_config_id "
-            " and g.version = :version "
-            f"where {IN_WINDOWS} and c.status = 'PERFORMED' and g.version is null "
+            f" c.answer_by, c.scope_key, c.scope_jsonb, (select max(known_until) from ground_truths g where {SAME}) "
+            f"from cycles c where {IN_WINDOWS} and c.status = 'PERFORMED' "
+            f" and not exists (select from ground_truths g where {SAME} and g.version = :version) "
             "order by c.performed_at, c.prediction_config_id",
             **settling(windows),
             version=version,
         )
-        return [Cycle(*row) for row in rows]
+        return [(Cycle(*row[:-1]), row[-1]) for row in rows]
 
     def add(self, truths: Sequence[Truth], version: str) -> None:
         with self._database.transaction() as connection:
@@ -61,6 +68,9 @@ class TruthTable:
                         one.status,
                         one.reason,
                         one.content,
+                        one.external,
+                        one.order,
+                        one.known_until,
                     )
                     for one in truths
                 ),

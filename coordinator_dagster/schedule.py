@@ -1,0 +1,65 @@
+"""What is due when: the configs, each over the instants it holds for, the pauses and the end."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+
+from coordinator_dagster.orders import Orders
+from coordinator_dagster.packs import PredictionConfig
+from coordinator_dagster.windows import Window, instants
+from slots.tape import EPOCH
+
+
+@dataclass(frozen=True)
+class Term:
+    """A version of a config and the instants `start <= t < end` it holds for; `end` None: for ever."""
+
+    config: PredictionConfig
+    start: datetime
+    end: datetime | None
+
+    def holds(self, instant: datetime) -> bool:
+        return self.start <= instant and (self.end is None or instant < self.end)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The competition's cycles, past and future. Pauses are in it: their cycles are due, and MISSED."""
+
+    terms: Sequence[Term]
+    orders: Orders
+
+    def due(self, window: Window) -> list[tuple[datetime, PredictionConfig]]:
+        """The window's cycles by instant, then in the configs' order."""
+        found = [
+            (t, term.config) for term in self._in_order for t in instants(window, term.config.every) if term.holds(t)
+        ]
+        return sorted(found, key=lambda one: one[0])
+
+    def standing(self, instant: datetime) -> list[PredictionConfig]:
+        """The configs that hold at that instant, in their order."""
+        return [term.config for term in self._in_order if term.holds(instant)]
+
+    @cached_property
+    def _in_order(self) -> list[Term]:
+        return sorted(self.terms, key=lambda term: (term.config.order, term.config.id))
+
+    def resolvable(self, window: Window) -> int:
+        """How many cycles have their truth in `(start, end]`."""
+        count = 0
+        for term in self.terms:
+            after = max(window.start - term.config.horizon, _just_before(term.start))
+            until = window.end - term.config.horizon
+            if term.end is not None:
+                until = min(until, _just_before(term.end))
+            count += max(0, (until - EPOCH) // term.config.every - (after - EPOCH) // term.config.every)
+        return count
+
+    def configs(self) -> dict[str, PredictionConfig]:
+        """Every version by its id."""
+        return {term.config.id: term.config for term in self.terms}
+
+
+def _just_before(moment: datetime) -> datetime:
+    return moment - timedelta(microseconds=1)
