@@ -1,8 +1,21 @@
 """The jobs an operator launches."""
 
-import dagster as dg
+from enum import Enum
+from typing import Any, get_args
 
+import dagster as dg
+from pydantic import Field
+
+from coordinator_dagster.cli.moments import parse_moment
 from coordinator_dagster.competition import Competition
+from coordinator_dagster.errors import UserError
+from coordinator_dagster.levers.carry_out import carry_out
+from coordinator_dagster.levers.request import Request
+from coordinator_dagster.orders import OrderKind
+from coordinator_dagster.runtime import open_runtime
+from coordinator_dagster.store.store import open_as_it_stands, open_store
+
+Kind = Enum("Kind", {kind: kind for kind in get_args(OrderKind)})  # type: ignore[misc]
 
 
 def loop_job(competition: Competition) -> dg.JobDefinition:
@@ -12,4 +25,58 @@ def loop_job(competition: Competition) -> dg.JobDefinition:
         f"{competition.schema}_loop",
         selection=everything,
         description="Ingest, infer, resolve, score and rank the chosen windows, in one run.",
+    )
+
+
+class OrderConfig(dg.Config):
+    """What `coordinator order` takes, for the launchpad."""
+
+    kind: Kind = Field(description="which lever")
+    reason: str = Field(description="why; kept with the order and shown to participants")
+    given_by: str = Field("dagster", description="who gives it")
+    at: str = Field("", description="the instant it holds from, UTC; correct: the record's ts_event; default now")
+    until: str = Field("", description="void, revise: the last instant of a range")
+    model: str = Field("", description="disqualify, reinstate, leave: the model's id")
+    config: str = Field("", description="void, revise: a prediction config's id; empty: all")
+    series: str = Field("", description="correct: provider/asset/kind/granularity")
+    values: dict[str, float] = Field({}, description="correct: all values; empty: what the venue restated")
+
+
+def order_job(competition: Competition) -> dg.JobDefinition:
+    """The operator's levers, from the launchpad."""
+
+    @dg.op(name=f"{competition.schema}_give_order", pool=f"{competition.schema}_batch")
+    def give_order(context: dg.OpExecutionContext, config: OrderConfig) -> None:
+        opening = open_as_it_stands if config.kind == Kind["configs"] else open_store
+        try:
+            with open_runtime(competition, opening) as runtime:
+                outcome = carry_out(runtime, _request(config))
+        except UserError as error:
+            raise dg.Failure(str(error), allow_retries=False) from None
+        context.add_output_metadata({"order": outcome.order, "done": "\n".join(outcome.done) or "recorded"})
+
+    @dg.job(
+        name=f"{competition.schema}_order",
+        description="Give an order, with a reason: end, pause, resume, disqualify, reinstate, leave, void, revise, "
+        "correct, configs. The same as `coordinator order`.",
+    )
+    def order() -> None:
+        give_order()
+
+    return order
+
+
+def _request(config: OrderConfig) -> Request:
+    given: dict[str, Any] = {
+        name: parse_moment(name, value) for name, value in (("at", config.at), ("until", config.until)) if value
+    }
+    return Request(
+        config.kind.value,
+        config.reason,
+        config.given_by,
+        model=config.model or None,
+        config=config.config or None,
+        series=config.series or None,
+        values=config.values or None,
+        **given,
     )

@@ -1,6 +1,6 @@
 """What the stages work with, opened from a competition: store, feed, runner and clock."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -80,9 +80,9 @@ class Runtime:
 
 
 @contextmanager
-def open_runtime(competition: Competition) -> Iterator[Runtime]:
+def open_runtime(competition: Competition, opening: Callable[[Competition], Store] = open_store) -> Iterator[Runtime]:
     """The runtime, closed again at the end: no process and no connection is left."""
-    runtime = Runtime(competition, open_store(competition))
+    runtime = Runtime(competition, opening(competition))
     try:
         yield runtime
     finally:

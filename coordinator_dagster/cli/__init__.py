@@ -9,6 +9,7 @@ from coordinator_dagster.cli.dev import dev
 from coordinator_dagster.cli.doctor import doctor
 from coordinator_dagster.cli.feed import feed
 from coordinator_dagster.cli.leaderboard import leaderboard
+from coordinator_dagster.cli.order import order
 from coordinator_dagster.cli.packs import packs
 from coordinator_dagster.cli.postgres import postgres
 from coordinator_dagster.cli.replay import replay
@@ -25,6 +26,7 @@ app = typer.Typer(
 )
 for command in (doctor, validate, replay, leaderboard, packs, feed, demo, dev):
     app.command()(command)
+app.add_typer(order, name="order")
 app.add_typer(postgres, name="postgres")
 
 

@@ -97,7 +97,9 @@ def _perform(
         by_instant.setdefault(t, []).append(config)
     for t, configs in by_instant.items():
         if t not in inputs:
-            cycles += [Cycle(one.id, t, t + one.horizon, "planned", "its input is not there yet") for one in configs]
+            waits = ("planned", "its input is not there yet")
+            state, reason = ("MISSED", "the competition ended before its input was there") if orders.end() else waits
+            cycles += [Cycle(one.id, t, t + one.horizon, state, reason) for one in configs]
             continue
         asking = _prepare(competition.pack, slots, inputs[t], configs)
         answers = runner.ask(inputs[t].payload, [one.call for one in asking], competition.timeout(configs))

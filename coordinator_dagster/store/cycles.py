@@ -103,6 +103,33 @@ class CycleTables:
         )
         return rows[0].payload_jsonb if rows else {}
 
+    def first_open(self, truth_version: str) -> datetime | None:
+        """The first instant with a cycle that is not performed, or has no truth in this version; else the next."""
+        return self._database.read(
+            "select coalesce(min(c.performed_at) filter (where c.status in ('planned', 'running') "
+            "  or (c.status = 'PERFORMED' and g.version is null)), "
+            " max(c.performed_at) + interval '1 microsecond') as at "
+            "from cycles c left join ground_truths g on g.performed_at = c.performed_at "
+            " and g.prediction_config_id = c.prediction_config_id and g.version = :version",
+            version=truth_version,
+        )[0].at
+
+    def last_ended(self) -> datetime | None:
+        """The last instant with a cycle that is PERFORMED or MISSED."""
+        return self._database.read(
+            "select max(performed_at) as at from cycles where status in ('PERFORMED', 'MISSED')"
+        )[0].at
+
+    def performed_between(self, config_id: str | None, first: datetime, last: datetime) -> int:
+        """How many cycles of that config (None: of any) were performed from `first` to `last`."""
+        return self._database.read(
+            "select count(*) as n from cycles where performed_at >= :first and performed_at <= :last "
+            "and status = 'PERFORMED' and (cast(:config as text) is null or prediction_config_id = :config)",
+            config=config_id,
+            first=first,
+            last=last,
+        )[0].n
+
     def ended(self, window: Window) -> set[tuple[str, datetime]]:
         """The (config, instant) of the window's cycles that are PERFORMED or MISSED."""
         rows = self._database.read(

@@ -80,7 +80,8 @@ class OrderTable:
             rows = connection.execute(
                 text(
                     f"with old as (delete from {table} where {CYCLES} returning *) "
-                    f"insert into {history} select old.*, :order from old returning performed_at, resolvable_at"
+                    f"insert into {history} select old.*, cast(:order as bigint) from old "
+                    "returning performed_at, resolvable_at"
                 ),
                 {**cycles, "order": order},
             ).all()

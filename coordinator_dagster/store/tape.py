@@ -133,6 +133,30 @@ class TapeTable:
         known = [moment for moment in moments if moment is not None]
         return min(known) if known and len(known) == len(moments) else None
 
+    def series(self) -> list[Series]:
+        """Every series that is ingested."""
+        rows = self._database.read(
+            "select provider, asset, kind, granularity from market_ingestion_state order by 1, 2"
+        )
+        return [Series(*row) for row in rows]
+
+    def restated(self, record: MarketRecord) -> dict[str, float] | None:
+        """What the venue said of the record last, when that is not what it said first."""
+        rows = self._database.read(
+            f"select values_jsonb from market_restatements where {KEY} and ts_event = :at order by id desc limit 1",
+            **series_key(record.series),
+            at=record.ts_event,
+        )
+        return rows[0].values_jsonb if rows else None
+
+    def next_end(self, series: Series, after: datetime) -> datetime | None:
+        """When the first record that is over after that moment was over."""
+        return self._database.read(
+            f"select min(event_end) as at from market_records where {KEY} and ts_event > :after",
+            **series_key(series),
+            after=after - series.step,
+        )[0].at
+
     def upto(self, series: Series, end: datetime, count: int) -> Sequence[MarketRecord]:
         """The last `count` records over by `end`, oldest first."""
         return self._records(

@@ -1,0 +1,131 @@
+"""What an operator asks for, and everything that is wrong with it."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from coordinator_dagster.faults import nearest
+from coordinator_dagster.orders import OrderKind
+from coordinator_dagster.runtime import Runtime
+from slots.market import MarketRecord, Series, history_record
+
+EXCLUDING = {"disqualify": "disqualified", "leave": "LEFT"}
+
+
+@dataclass(frozen=True)
+class Request:
+    """An order to be given. `at` is an instant; for `correct` the record's `ts_event`."""
+
+    kind: OrderKind
+    reason: str
+    by: str
+    at: datetime | None = None
+    until: datetime | None = None
+    model: str | None = None
+    config: str | None = None
+    series: str | None = None
+    values: dict[str, float] | None = None
+
+
+def request_faults(runtime: Runtime, request: Request) -> list[str]:
+    """All that is wrong with it; nothing is written."""
+    faults = [] if request.reason.strip() else ["--reason is empty; say why: it is kept with the order"]
+    if request.at is None and request.kind in ("void", "revise", "correct", "configs"):
+        return [*faults, "--at is missing; give an instant, such as 2023-03-24T12:00Z"]
+    return faults + _CHECKS[request.kind](runtime, request)
+
+
+def _end(runtime: Runtime, request: Request) -> list[str]:
+    if order := runtime.store.orders.read().end():
+        return [f"the competition has ended at {order.effective_at.isoformat()} by order {order.id}: {order.reason}"]
+    return _after_what_ended(runtime, request)
+
+
+def _pause(runtime: Runtime, request: Request) -> list[str]:
+    at = request.at or runtime.clock.now()
+    standing, wanted = runtime.store.orders.read().pause(at), request.kind == "resume"
+    if bool(standing) == wanted:
+        return []
+    if standing:
+        return [f"paused since {standing.effective_at.isoformat()} by order {standing.id}: {standing.reason}"]
+    return [f"nothing is paused at {at.isoformat()}; `coordinator order list` shows the pauses"]
+
+
+def _model(runtime: Runtime, request: Request) -> list[str]:
+    models = runtime.store.boards.models()
+    if request.model not in models:
+        near = nearest(request.model or "", models)
+        return [f"model {request.model}: not known{near}; the models are {', '.join(models) or 'none yet'}"]
+    out = runtime.store.orders.read().out(request.model, request.at or runtime.clock.now())
+    if request.kind == "reinstate":
+        return [] if out else [f"model {request.model}: takes part already; nothing to reinstate"]
+    return [f"model {request.model}: {out}; `coordinator order reinstate` lets it take part again"] if out else []
+
+
+def _cycles(runtime: Runtime, request: Request) -> list[str]:
+    assert request.at is not None
+    configs = runtime.store.schedule(runtime.competition).configs()
+    if request.config is not None and request.config not in configs:
+        return [f"config {request.config}: not known{nearest(request.config, configs)}; known: {', '.join(configs)}"]
+    last = request.until or request.at
+    if last < request.at:
+        return [f"--until={last.isoformat()} is before --at={request.at.isoformat()}; swap them"]
+    if runtime.store.cycles.performed_between(request.config, request.at, last):
+        return []
+    return [f"no cycle was performed from {request.at.isoformat()} to {last.isoformat()}; see the table `cycles`"]
+
+
+def _correct(runtime: Runtime, request: Request) -> list[str]:
+    known = {str(one): one for one in runtime.store.tape.series()}
+    if request.series not in known:
+        return [f"series {request.series}: not on the tape{nearest(request.series or '', known)}; it has {_or(known)}"]
+    record = record_at(runtime, known[request.series], request.at)
+    if record is None:
+        return [f"{request.series} has no record at ts_event {request.at}; a candle's ts_event is its open time"]
+    if request.values is None:
+        restated = runtime.store.tape.restated(record)
+        return [] if restated else ["--values is missing, and the venue has not restated this record; give the values"]
+    try:
+        history_record(record.series, record.ts_event, request.values)
+    except ValueError as fault:
+        return [f"--values: {fault}"]
+    return []
+
+
+def record_at(runtime: Runtime, series: Series, ts_event: datetime | None) -> MarketRecord | None:
+    """The record of that series and `ts_event`, as it was first known."""
+    if ts_event is None:
+        return None
+    found = runtime.store.tape.upto(series, ts_event + series.step, 1)
+    return found[0] if found and found[0].ts_event == ts_event else None
+
+
+def _configs(runtime: Runtime, request: Request) -> list[str]:
+    if not runtime.store.configs.changes(runtime.competition.pack):
+        return [f"the pack {runtime.competition.pack.id} has no changed config; edit it, or spec.json, first"]
+    return _after_what_ended(runtime, request)
+
+
+def _after_what_ended(runtime: Runtime, request: Request) -> list[str]:
+    last = runtime.store.cycles.last_ended()
+    if request.at is None or last is None or last < request.at:
+        return []
+    return [f"--at={request.at.isoformat()}: cycles have ended through {last.isoformat()}; choose a later instant"]
+
+
+def _or(names: Iterable[str]) -> str:
+    return ", ".join(names) or "none yet"
+
+
+_CHECKS: dict[OrderKind, Callable[[Runtime, Request], list[str]]] = {
+    "end": _end,
+    "pause": _pause,
+    "resume": _pause,
+    "disqualify": _model,
+    "reinstate": _model,
+    "leave": _model,
+    "void": _cycles,
+    "revise": _cycles,
+    "correct": _correct,
+    "configs": _configs,
+}
