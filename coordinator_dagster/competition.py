@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from coordinator_dagster.packs import Pack, PredictionConfig, read_pack
+from coordinator_dagster.schedule import last_truth
 from coordinator_dagster.settings import Settings, read_settings, read_spec, slot_paths
 from coordinator_dagster.windows import LENGTHS, WindowGrid
 from slots.contracts import SLOT_NAMES
@@ -51,6 +52,12 @@ class Competition:
     @property
     def windows(self) -> WindowGrid:
         return WindowGrid(self.start, LENGTHS[self.settings.window])
+
+    @property
+    def closing(self) -> datetime | None:
+        """The end of the last window, whose board counts the last truths; None: the competition is open."""
+        end = self.settings.competition_end
+        return self.windows.resolving(last_truth(self.pack.configs, end)).end if end else None
 
     @property
     def tape_start(self) -> datetime:

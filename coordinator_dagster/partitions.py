@@ -10,8 +10,8 @@ from coordinator_dagster.windows import Window
 
 
 def window_partitions(competition: Competition) -> dg.TimeWindowPartitionsDefinition:
-    """Hours (or days) from the competition's start; to its end, where it has one."""
-    end = competition.settings.competition_end
+    """Hours (or days) from the competition's start; where it has an end, to the one that counts the last truths."""
+    end = competition.closing
     if competition.settings.window == "day":
         return dg.DailyPartitionsDefinition(start_date=competition.start, end_date=end, timezone="UTC")
     return dg.HourlyPartitionsDefinition(start_date=competition.start, end_date=end, timezone="UTC")

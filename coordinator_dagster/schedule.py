@@ -1,6 +1,6 @@
 """What is due when: the configs, each over the instants it holds for, the pauses and the end."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -8,7 +8,7 @@ from functools import cached_property
 from coordinator_dagster.orders import Orders
 from coordinator_dagster.packs import PredictionConfig
 from coordinator_dagster.windows import Window, instants
-from slots.tape import EPOCH
+from slots.tape import EPOCH, boundary
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,11 @@ class Schedule:
     def configs(self) -> dict[str, PredictionConfig]:
         """Every version by its id."""
         return {term.config.id: term.config for term in self.terms}
+
+
+def last_truth(configs: Iterable[PredictionConfig], end: datetime) -> datetime:
+    """When the last cycle of a competition that ends then is resolvable."""
+    return max(boundary(_just_before(end), config.every) + config.horizon for config in configs)
 
 
 def _just_before(moment: datetime) -> datetime:

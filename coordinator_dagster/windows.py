@@ -48,10 +48,6 @@ class WindowGrid:
             window = Window(window.end, window.end + self.length)
         return windows
 
-    def closing(self, end: datetime, horizon: timedelta) -> datetime:
-        """The end of the last window of a competition that ends then: its board counts the last truths."""
-        return self.resolving(end + horizon).end
-
     def of_key(self, key: str) -> Window:
         """The window of a Dagster partition key."""
         day = self.length == LENGTHS["day"]

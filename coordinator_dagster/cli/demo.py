@@ -59,7 +59,7 @@ def demo(
     set_dagster_environment(competition)
     _fresh_schema(competition)
     with open_runtime(competition) as runtime:
-        last = min(runtime.clock.now(), competition.settings.competition_end or runtime.clock.now())
+        last = min(runtime.clock.now(), competition.closing or runtime.clock.now())
         windows = competition.windows.between(competition.start, last)
     if not windows:
         raise UserError(f"--from={start} --to={end}: the tape holds nothing there; it ends at {last.isoformat()}")

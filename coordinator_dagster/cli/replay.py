@@ -62,8 +62,8 @@ def chosen_windows(competition: Competition, start: str | None, end: str | None)
     if last is None and feed.fixed and series:
         last = min(feed.known_through(one) for one in series)
     last = last or SystemClock().now()
-    if competition.settings.competition_end:
-        last = min(last, competition.settings.competition_end)
+    if competition.closing:
+        last = min(last, competition.closing)
     windows = competition.windows.between(first, last)
     if not windows:
         raise UserError(f"no window between {first.isoformat()} and {last.isoformat()}; --to must be after --from")

@@ -10,6 +10,7 @@ from coordinator_dagster.errors import UserErrors
 from coordinator_dagster.levers.request import Request, record_at, request_faults
 from coordinator_dagster.replay import replay
 from coordinator_dagster.runtime import WINDOWS_AT_ONCE, Runtime
+from coordinator_dagster.schedule import last_truth
 from coordinator_dagster.windows import stretches
 from slots.tape import EPOCH
 
@@ -122,7 +123,8 @@ def _close(runtime: Runtime, end: datetime, outcome: Outcome) -> None:
     """Run what is still open up to the end, and the boards up to the one that counts the last truth."""
     grid = runtime.competition.windows
     first = runtime.store.cycles.first_open(runtime.competition.truth_version()) or end
-    windows = grid.between(min(first, end), grid.closing(end, _longest_horizon(runtime)))
+    last = last_truth(runtime.store.schedule(runtime.competition).configs().values(), end)
+    windows = grid.between(min(first, end), grid.resolving(last).end)
     if not runtime.feed.fixed:
         windows = [window for window in windows if window.start < runtime.clock.now()]
     report = replay(runtime, windows, lambda done: None)

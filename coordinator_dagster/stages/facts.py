@@ -58,8 +58,8 @@ class Forecast:
 class Truth:
     """What came true for a cycle, or why it is VOID.
 
-    `order` is the operator's order that it follows. `known_until` is when a cycle was given up for data that
-    had not come: later ones do not count.
+    `order` is the operator's order that it follows. `given_up`: its data had not come in time; they do not
+    count when they come later, whatever the version.
     """
 
     cycle: Cycle
@@ -68,7 +68,7 @@ class Truth:
     content: dict[str, Any] | None = None
     external: bool = False
     order: int | None = None
-    known_until: datetime | None = None
+    given_up: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from coordinator_dagster.store.store import Store
 
 GIVE_UP_AFTER = timedelta(hours=24)
-Unresolved = tuple[Cycle, datetime | None]
+Unresolved = tuple[Cycle, str | None]  # with the reason, where it was given up before
 
 
 @dataclass
@@ -115,27 +115,30 @@ def _court(competition: Competition, store: Store, feed: Feed, clock: Clock, cyc
 
 def _hear(court: _Court, cycles: Sequence[Unresolved], last_chance: bool) -> None:
     """Decide each cycle; without the last chance a cycle whose data are missing waits."""
-    for one in cycles:
-        cycle, known_until = one
+    for cycle, given_up in cycles:
         order = court.orders.truth_order(cycle.config_id, cycle.performed_at)
         if order and order.kind == "void":
             court.truths.append(Truth(cycle, "VOID", f"by the operator: {order.reason}", order=order.id))
             continue
+        if given_up and not order:
+            court.truths.append(Truth(cycle, "VOID", given_up, given_up=True))
+            continue
         try:
-            truth = _find(court, cycle, known_until, order)
+            truth = _find(court, cycle, order)
         except SlotFailure as failure:
             court.faults.append(f"{cycle.config_id} at {cycle.performed_at.isoformat()}: {failure}")
             continue
-        if isinstance(truth, str) and last_chance and (overdue := _overdue(court, cycle, known_until)):
-            until = None if court.feed.fixed else known_until or court.clock.now()
-            truth = Truth(cycle, "VOID", f"{truth}; {overdue}", known_until=until, order=order.id if order else None)
+        if isinstance(truth, str) and last_chance and (overdue := _overdue(court, cycle)):
+            fixed = court.feed.fixed and bool(court.series[cycle.config_id])
+            reason = f"{truth}; {overdue}"
+            truth = Truth(cycle, "VOID", reason, order=order.id if order else None, given_up=not fixed)
         if isinstance(truth, str):
-            court.waiting.append((one, truth))
+            court.waiting.append(((cycle, given_up), truth))
         else:
             court.truths.append(truth)
 
 
-def _find(court: _Court, cycle: Cycle, known_until: datetime | None, order: Order | None) -> Truth | str:
+def _find(court: _Court, cycle: Cycle, order: Order | None) -> Truth | str:
     """The cycle's truth, or what is missing for it."""
     series = court.series[cycle.config_id]
     through = court.through[cycle.config_id] if series else court.clock.now()
@@ -151,7 +154,7 @@ def _find(court: _Court, cycle: Cycle, known_until: datetime | None, order: Orde
         {},
         partial(court.store.cycles.read_input, cycle.performed_at),
     )
-    tape = Tape(court.source, cycle.resolvable_at, series, None if order else known_until)
+    tape = Tape(court.source, cycle.resolvable_at, series)
     content = court.slot(prediction=view, tape=tape)
     if content is None:
         return _missing(tape, cycle)
@@ -161,7 +164,7 @@ def _find(court: _Court, cycle: Cycle, known_until: datetime | None, order: Orde
     return Truth(cycle, "RESOLVED", None, content, external=not series, order=order.id if order else None)
 
 
-def _overdue(court: _Court, cycle: Cycle, known_until: datetime | None) -> str | None:
+def _overdue(court: _Court, cycle: Cycle) -> str | None:
     """Why a truth that is missing will not come any more; None: it may."""
     series = court.series[cycle.config_id]
     through = court.through[cycle.config_id]
@@ -172,7 +175,7 @@ def _overdue(court: _Court, cycle: Cycle, known_until: datetime | None) -> str |
         return "the tape has ended and does not hold it"
     if beyond and not court.live:
         return None  # a replay has not fetched that far
-    late = known_until is not None or court.clock.now() >= cycle.resolvable_at + GIVE_UP_AFTER
+    late = court.clock.now() >= cycle.resolvable_at + GIVE_UP_AFTER
     return f"it did not come within {GIVE_UP_AFTER.total_seconds() / 3600:g} hours" if late else None
 
 

@@ -17,7 +17,7 @@ COLUMNS = (
     "truth_jsonb",
     "external",
     "order_id",
-    "known_until",
+    "given_up",
 )
 
 
@@ -37,14 +37,15 @@ class TruthTable:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def unresolved(self, windows: Sequence[Window], version: str) -> list[tuple[Cycle, datetime | None]]:
+    def unresolved(self, windows: Sequence[Window], version: str) -> list[tuple[Cycle, str | None]]:
         """The performed cycles of these windows that have no truth in this version, in order of time.
 
-        With each comes when it was given up in another version, if it was: what came later does not count.
+        With each comes why it was given up in another version, if it was.
         """
         rows = self._database.read(
             "select c.prediction_config_id, c.performed_at, c.resolvable_at, c.status, c.reason, c.cut_off, "
-            f" c.answer_by, c.scope_key, c.scope_jsonb, (select max(known_until) from ground_truths g where {SAME}) "
+            " c.answer_by, c.scope_key, c.scope_jsonb, "
+            f" (select max(reason) from ground_truths g where {SAME} and g.given_up) "
             f"from cycles c where {IN_WINDOWS} and c.status = 'PERFORMED' "
             f" and not exists (select from ground_truths g where {SAME} and g.version = :version) "
             "order by c.performed_at, c.prediction_config_id",
@@ -70,7 +71,7 @@ class TruthTable:
                         one.content,
                         one.external,
                         one.order,
-                        one.known_until,
+                        one.given_up,
                     )
                     for one in truths
                 ),

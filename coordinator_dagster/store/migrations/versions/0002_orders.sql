@@ -29,7 +29,7 @@ alter table cycles add column answer_by timestamptz;   -- answers that arrive la
 alter table ground_truths
     add column external boolean not null default false,  -- not from our tape
     add column order_id bigint references operator_orders,  -- the void or revise it follows
-    add column known_until timestamptz;          -- VOID for data that had not come by then: later ones do not count
+    add column given_up boolean not null default false;  -- VOID: its data had not come in time; only `revise` asks again
 
 -- What counted before an order: moved here, with what replaced it next to the order's reason.
 create table superseded_truths (

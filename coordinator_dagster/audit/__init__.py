@@ -1,0 +1,1 @@
+"""What proves the contest's rules over the stored tables."""

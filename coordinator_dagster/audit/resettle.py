@@ -1,0 +1,63 @@
+"""Settle everything again, from the stored facts, and compare: rules 4, 8 and 14."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from coordinator_dagster.errors import UserError
+from coordinator_dagster.feeds.base import Feed
+from coordinator_dagster.runtime import WINDOWS_AT_ONCE, Runtime
+from coordinator_dagster.store.scratch import Difference, differences, scratch_schema
+from coordinator_dagster.store.store import Store
+from coordinator_dagster.windows import Window, stretches
+from slots.market import Kind, MarketRecord, Series
+from slots.tape import EPOCH
+
+
+@dataclass(frozen=True)
+class SettledFeed:
+    """A feed of which nothing is asked any more: only what is on the tape counts."""
+
+    feed: Feed
+
+    @property
+    def fixed(self) -> bool:
+        return self.feed.fixed
+
+    def series(self, asset: str, kind: Kind, granularity: str) -> Series:
+        return self.feed.series(asset, kind, granularity)
+
+    def known_through(self, series: Series) -> datetime:
+        return EPOCH
+
+    def fetch(self, series: Series, start: datetime, end: datetime) -> Iterator[MarketRecord]:
+        raise AssertionError("settling again must not fetch")
+
+
+def resettle(runtime: Runtime, progress: Callable[[int], None]) -> list[Difference]:
+    """What differs when every ended cycle is settled again in a scratch schema; empty: rules 4, 8, 14 hold.
+
+    The stored tables are only read. UserError when nothing is settled in the present version of the slots.
+    """
+    competition, store = runtime.competition, runtime.store
+    versions = competition.truth_version(), competition.score_version()
+    boards = store.boards.scored_windows(EPOCH, datetime.max.replace(tzinfo=EPOCH.tzinfo), versions[1])
+    if not boards:
+        raise UserError("nothing is settled in the present version of the slots; settle a window first")
+    windows = [competition.windows.at(start) for start in boards]
+    with scratch_schema(store.database, versions[0]) as database:
+        again = Runtime(competition, Store(database))
+        again.__dict__.update(feed=SettledFeed(runtime.feed), clock=runtime.clock)
+        for some in stretches(settling(runtime, windows), WINDOWS_AT_ONCE):
+            again.resolve(some)
+            again.score(some)
+            if made := [window for window in some if window.start in set(boards)]:
+                again.aggregate(made)
+                again.rank(made)
+            progress(len(some))
+        return differences(store.database, database, versions)
+
+
+def settling(runtime: Runtime, boards: Sequence[Window]) -> list[Window]:
+    """Every window from the start to the last board."""
+    return runtime.competition.windows.between(runtime.competition.start, boards[-1].end)
