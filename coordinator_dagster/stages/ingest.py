@@ -99,8 +99,12 @@ def _ingest_range(
             batch = [_arrived(one, competition.start, clock.now()) for one in batch]
         _add(store.tape.add(series, batch, (done, reached), competition.tape_start), report)
         done = reached
+    if done == start and series.kind == "tick" and not feed.fixed:
+        end = store.gaps.quiet(series, span, clock.now()) or done
     if done < end:
         _add(store.tape.add(series, [], (done, end), competition.tape_start), report)
+    if series.kind == "tick" and done > start:
+        store.gaps.trades_came(series, span)
     if feed.every_bar and series.kind == "candle":
         given_up = "the tape has ended and does not hold these candles" if feed.fixed else None
         report.gaps += store.gaps.record(series, span, given_up)

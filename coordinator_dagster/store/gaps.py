@@ -1,4 +1,4 @@
-"""`market_gaps`: the candles of answered ranges that are not on the tape."""
+"""`market_gaps`: the candles of answered ranges that are not on the tape, and stretches without a trade."""
 
 from datetime import datetime, timedelta
 
@@ -8,6 +8,9 @@ from coordinator_dagster.store.database import Database
 from coordinator_dagster.store.tape import KEY, Range, merge_ranges, series_key
 from slots.market import Series
 from slots.tape import boundary
+
+AGREEING_ANSWERS = 3
+AGREEING_OVER = timedelta(minutes=10)
 
 
 class GapTable:
@@ -76,13 +79,64 @@ class GapTable:
         )
         return [(row.gap_start, row.gap_end) for row in rows]
 
+    def quiet(self, series: Series, span: Range, now: datetime) -> datetime | None:
+        """Note that the feed answered a span of ticks with nothing; through when it is quiet for certain.
+
+        One empty answer may be an outage: three that agree, over ten minutes, say that nothing was traded.
+        """
+        with self._database.transaction() as connection:
+            row = connection.execute(
+                text(
+                    "insert into market_gaps as g (provider, asset, kind, granularity, gap_start, gap_end, state, "
+                    " reason, empty_answers) values (:provider, :asset, :kind, :granularity, :start, :end, 'healing', "
+                    " 'the venue answered with no trades; it is asked again', array[cast(:now as timestamptz)]) "
+                    "on conflict (provider, asset, kind, granularity, gap_start) do update set updated_at = now(), "
+                    " gap_end = least(g.gap_end, excluded.gap_end), "
+                    " empty_answers = g.empty_answers || excluded.empty_answers "
+                    "returning gap_end, cardinality(empty_answers) >= :answers "
+                    " and :now - empty_answers[1] >= :over as agreed"
+                ),
+                {
+                    **series_key(series),
+                    "start": span[0],
+                    "end": span[1],
+                    "now": now,
+                    "answers": AGREEING_ANSWERS,
+                    "over": AGREEING_OVER,
+                },
+            ).one()
+            if row.agreed:
+                connection.execute(
+                    text(
+                        f"update market_gaps set state = 'QUIET', reason = 'nothing was traded' where {KEY} "
+                        "and gap_start = :start"
+                    ),
+                    {**series_key(series), "start": span[0]},
+                )
+        return row.gap_end if row.agreed else None
+
+    def trades_came(self, series: Series, span: Range) -> None:
+        """Close the silent stretches in the span that hold trades after all."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                text(
+                    "update market_gaps g set state = 'CLOSED', reason = 'trades came', updated_at = now() "
+                    f"where {KEY} and state in ('healing', 'QUIET', 'GIVEN_UP') "
+                    "and gap_start < :end and gap_end > :start "
+                    "and exists (select from market_records m where m.provider = g.provider and m.asset = g.asset "
+                    " and m.kind = g.kind and m.granularity = g.granularity "
+                    " and m.ts_event > g.gap_start and m.ts_event <= g.gap_end)"
+                ),
+                {**series_key(series), "start": span[0], "end": span[1]},
+            )
+
     def give_up(self, before: datetime) -> None:
         """Gaps that ended by then and still stand are given up: every state ends."""
         with self._database.transaction() as connection:
             connection.execute(
                 text(
                     "update market_gaps set state = 'GIVEN_UP', updated_at = now(), "
-                    " reason = 'the venue did not serve these candles within a day' "
+                    " reason = 'the venue did not serve it within a day' "
                     "where state in ('open', 'healing') and gap_end <= :before"
                 ),
                 {"before": before},
