@@ -13,8 +13,9 @@ from coordinator_dagster.assets.model_scores import model_scores
 from coordinator_dagster.assets.predictions import predictions
 from coordinator_dagster.assets.report_schema import report_schema
 from coordinator_dagster.assets.scores import scores
+from coordinator_dagster.checks.asset_checks import asset_checks
 from coordinator_dagster.competition import Competition, read_competition
-from coordinator_dagster.jobs import loop_job, order_job
+from coordinator_dagster.jobs import checks_job, loop_job, order_job
 from coordinator_dagster.resources import runtime_resource
 
 ASSETS: tuple[Callable[[Competition], dg.AssetsDefinition], ...] = (
@@ -36,7 +37,8 @@ def build_definitions(competition: Competition) -> dg.Definitions:
         warnings.filterwarnings("ignore", f"Parameter `{parameter}`", dg.BetaWarning)
     return dg.Definitions(
         assets=[asset(competition) for asset in ASSETS],
-        jobs=[loop_job(competition), order_job(competition)],
+        asset_checks=[asset_checks(competition)],
+        jobs=[loop_job(competition), checks_job(competition), order_job(competition)],
         resources={"runtime": runtime_resource(competition)},
         # A step of its own process costs 3.6 s, more than the step.
         executor=dg.in_process_executor,

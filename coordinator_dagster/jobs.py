@@ -23,8 +23,17 @@ def loop_job(competition: Competition) -> dg.JobDefinition:
     everything = dg.AssetSelection.groups("ingest", "infer", "resolve", "score", "rank")
     return dg.define_asset_job(  # type: ignore[return-value]
         f"{competition.schema}_loop",
-        selection=everything,
+        selection=everything.without_checks(),
         description="Ingest, infer, resolve, score and rank the chosen windows, in one run.",
+    )
+
+
+def checks_job(competition: Competition) -> dg.JobDefinition:
+    """Every asset check."""
+    return dg.define_asset_job(  # type: ignore[return-value]
+        f"{competition.schema}_checks_job",
+        selection=dg.AssetSelection.all_asset_checks(),
+        description="Look for what is missing, late, unresolved or against the rules, over the whole competition.",
     )
 
 

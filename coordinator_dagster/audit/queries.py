@@ -1,0 +1,85 @@
+"""The checks: one file of plain SQL each in `rules/`, whose rows are the violations of a rule of docs/rules.md."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from coordinator_dagster.errors import UserError
+
+RULES = Path(__file__).parent / "rules"
+HEADER = ("rule", "asset", "title")
+ASSETS = (
+    "market_records",
+    "inference_inputs",
+    "predictions",
+    "ground_truths",
+    "scores",
+    "model_scores",
+    "leaderboard",
+)
+PARAMETERS = {"now", "start", "end"}
+# The whole of history; datetime.min and max themselves cannot be moved by a time zone.
+BEGINNING, END = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Query:
+    """A check: the rule it guards, the asset that writes what it looks at, and what is wrong with its rows."""
+
+    name: str
+    rule: int
+    asset: str
+    title: str
+    sql: str
+
+
+@dataclass(frozen=True)
+class Violation:
+    """How many rows break a rule, and the first of them."""
+
+    query: Query
+    count: int
+    rows: Sequence[dict[str, Any]]
+
+
+def read_queries(folder: Path = RULES) -> list[Query]:
+    """Every check, in the order of their names; UserError for a file that is none."""
+    queries = [parse_query(path.name, path.read_text()) for path in sorted(folder.glob("*.sql"))]
+    if not queries:
+        raise UserError(f"{folder}: no checks there; install the package again")
+    return queries
+
+
+def parse_query(file: str, content: str) -> Query:
+    """A check from its file: the header's comment lines, then one SELECT."""
+    header = dict(re.findall(r"^-- (\w+): (.*\S)", "\n".join(content.splitlines()[: len(HEADER)]), re.MULTILINE))
+    if tuple(header) != HEADER:
+        wanted = ", ".join(f"`-- {name}: …`" for name in HEADER)
+        raise UserError(f"{file}: begins with {', '.join(header) or 'no header'}; its first lines must be {wanted}")
+    if not header["rule"].isdecimal() or not 1 <= int(header["rule"]) <= 15:
+        raise UserError(f"{file}: rule {header['rule']}: there are the rules 1 to 15")
+    if header["asset"] not in ASSETS:
+        raise UserError(f"{file}: asset {header['asset']}: must be one of {', '.join(ASSETS)}")
+    unknown = set(text(content)._bindparams) - PARAMETERS
+    if unknown:
+        raise UserError(f"{file}: parameter :{min(unknown)}: there are :now, :start and :end")
+    return Query(Path(file).stem, int(header["rule"]), header["asset"], header["title"], content.rstrip().rstrip(";"))
+
+
+def run_query(
+    connection: Connection, query: Query, now: datetime, start: datetime, end: datetime, shown: int
+) -> Violation | None:
+    """The rows that a check finds, counted, and the first `shown` of them; None: the rule holds."""
+    found = connection.execute(
+        text(f"select count(*) over () as in_all, violation.* from ({query.sql}\n) violation limit {shown:d}"),
+        {name: value for name, value in (("now", now), ("start", start), ("end", end)) if f":{name}" in query.sql},
+    ).all()
+    if not found:
+        return None
+    rows = [{name: value for name, value in row._mapping.items() if name != "in_all"} for row in found]
+    return Violation(query, found[0].in_all, rows)

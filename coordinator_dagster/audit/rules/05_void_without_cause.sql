@@ -1,0 +1,36 @@
+-- rule: 5
+-- asset: ground_truths
+-- title: VOID over a fixed tape that held both prices when it was given up
+-- The default resolver over candles only: other resolvers have other reasons. The end of a competition is one, too.
+with priced_by as (
+    select distinct on (c.id) c.id, s.spec->>'asset' as asset, s.spec->>'granularity' as granularity,
+           substring(s.spec->>'granularity', '^[0-9]+')::float8 * case right(s.spec->>'granularity', 1)
+               when 's' then interval '1 second' when 'm' then interval '1 minute'
+               when 'h' then interval '1 hour' when 'd' then interval '24 hours' end as step,
+           s.spec->>'kind' as kind
+    from scheduled_prediction_configs c,
+         jsonb_array_elements(case jsonb_typeof(c.series_jsonb) when 'array' then c.series_jsonb end)
+             with ordinality s(spec, place)
+    where s.spec->>'asset' = c.scope_template_jsonb->>'asset'
+    order by c.id, s.place
+), void as (
+    select g.*, p.asset, p.granularity,
+           date_bin(p.step, g.performed_at, 'epoch') - p.step as entry_ts,
+           date_bin(p.step, g.resolvable_at, 'epoch') - p.step as resolved_ts
+    from ground_truths g
+    join priced_by p on p.id = g.prediction_config_id and p.kind = 'candle'
+    where g.performed_at >= :start and g.performed_at < :end
+      and g.status = 'VOID' and g.order_id is null and not g.given_up
+      and not exists (select from operator_orders where kind = 'end' and given_at <= g.resolved_at)
+      and exists (select from slot_versions v
+                  where v.detail_jsonb->>'truth_version' = g.version
+                    and v.detail_jsonb->'slots'->>'GROUND_TRUTH_RESOLVER' ~ '=slots.defaults:resolve_ground_truth ')
+)
+select v.prediction_config_id, v.performed_at, v.version, v.resolvable_at, v.reason, v.resolved_at,
+       a.provider, a.ts_event as entry_candle, b.ts_event as resolving_candle
+from void v
+join market_records a on a.asset = v.asset and a.kind = 'candle' and a.granularity = v.granularity
+     and a.ts_event = v.entry_ts and a.ts_ingested < v.resolved_at
+join market_records b on b.asset = v.asset and b.kind = 'candle' and b.granularity = v.granularity
+     and b.ts_event = v.resolved_ts and b.ts_ingested < v.resolved_at and b.provider = a.provider
+order by v.performed_at, v.prediction_config_id

@@ -1,0 +1,1 @@
+"""What an operator looks at every day: what is missing, late, unresolved or against the rules."""

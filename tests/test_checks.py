@@ -1,0 +1,73 @@
+"""The asset checks: they pass on what is well, and show the failing windows and rows of what is not."""
+
+from collections.abc import Callable
+
+import dagster as dg
+import pytest
+
+from coordinator_dagster.checks.asset_checks import CHECKS
+from coordinator_dagster.competition import Competition
+from coordinator_dagster.definitions import build_definitions
+from coordinator_dagster.runtime import open_runtime
+from tests.test_loop import run_replay
+
+BREAKS = {
+    "gaps": "insert into market_gaps (provider, asset, kind, granularity, gap_start, gap_end, state, reason) "
+    "values ('simulated', 'BTC', 'candle', '1m', '2026-01-05T01:10Z', '2026-01-05T01:12Z', 'open', 'x')",
+    "late_answers": "set session_replication_role = replica; "
+    "update forecasts set status = 'LATE' where performed_at = '2026-01-05T01:10Z'",
+    "unresolved": "delete from ground_truths where performed_at = '2026-01-05T01:10Z'",
+    "non_finite": "update ground_truths set truth_jsonb = jsonb_set(truth_jsonb, '{return}', '\"up\"') "
+    "where performed_at = '2026-01-05T01:11Z'",
+    "rank_agrees_with_metric": "update leaderboards set entries_jsonb = "
+    "jsonb_set(entries_jsonb, '{0,rank}', '2') where window_start = '2026-01-05T01:00Z'",
+    "coverage": "update leaderboards set entries_jsonb = jsonb_set(entries_jsonb, '{0,unranked_reason}', '\"x\"') "
+    "where window_start = '2026-01-05T01:00Z'",
+}
+
+
+def evaluate(competition: Competition) -> dict[str, dg.AssetCheckEvaluation]:
+    job = build_definitions(competition).resolve_job_def(f"{competition.schema}_checks_job")
+    with dg.DagsterInstance.ephemeral() as instance:
+        done = job.execute_in_process(instance=instance)
+    return {one.check_name: one for one in done.get_asset_check_evaluations()}
+
+
+def test_every_check_passes_on_a_competition_that_is_well(competition: Callable[..., Competition]) -> None:
+    made = competition()
+    run_replay(made)
+    found = evaluate(made)
+    assert set(found) == {check.name for check in CHECKS}
+    assert [name for name, one in found.items() if not one.passed] == [], {n: o.metadata for n, o in found.items()}
+
+
+@pytest.fixture
+def broken(competition: Callable[..., Competition]) -> Competition:
+    made = competition()
+    run_replay(made)
+    with open_runtime(made) as runtime, runtime.store.database.transaction() as connection:
+        for sql in BREAKS.values():
+            connection.exec_driver_sql(sql)
+    return made
+
+
+def test_each_check_shows_the_windows_and_rows_that_fail(broken: Competition) -> None:
+    found = evaluate(broken)
+    failed = {name for name, one in found.items() if not one.passed}
+    assert failed == {*BREAKS, "audit"}
+    for name in BREAKS:
+        metadata = found[name].metadata
+        assert metadata["failing_windows"].value == "2026-01-05-01:00", name
+        assert metadata["failing_rows"].value >= 1
+        assert any("| --- |" in str(value.value) for value in metadata.values()), "the rows are shown"
+    assert found["gaps"].severity == dg.AssetCheckSeverity.WARN
+    assert found["rank_agrees_with_metric"].severity == dg.AssetCheckSeverity.ERROR
+
+
+def test_the_loop_job_runs_no_check(competition: Callable[..., Competition]) -> None:
+    made = competition()
+    job = build_definitions(made).resolve_job_def(f"{made.schema}_loop")
+    with dg.DagsterInstance.ephemeral() as instance:
+        done = job.execute_in_process(instance=instance, partition_key="2026-01-05-00:00")
+    assert done.success
+    assert done.get_asset_check_evaluations() == []
