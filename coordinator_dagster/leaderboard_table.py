@@ -5,9 +5,10 @@ from typing import Any
 
 
 def leaderboard_rows(entries: Sequence[dict[str, Any]]) -> list[list[str]]:
-    """Rank, model, player, each metric, answered of due, and why a model is unranked."""
+    """Rank, model, player, each metric, answered of due; and, where a model is unranked, why."""
     metrics = list(entries[0]["score"]["metrics"]) if entries else []
-    rows = [["rank", "model", "player", *metrics, "answered", ""]]
+    unranked = any(entry.get("unranked_reason") for entry in entries)
+    rows = [["rank", "model", "player", *metrics, "answered", *(["why unranked"] if unranked else [])]]
     for entry in entries:
         payload = entry["score"]["payload"]
         values = [entry["score"]["metrics"].get(name) for name in metrics]
@@ -18,7 +19,7 @@ def leaderboard_rows(entries: Sequence[dict[str, Any]]) -> list[list[str]]:
                 str(entry.get("cruncher_name", "")),
                 *("–" if value is None else f"{value:.3f}" for value in values),
                 f"{payload['answered']}/{payload['due']}",
-                entry.get("unranked_reason", ""),
+                *([entry.get("unranked_reason", "")] if unranked else []),
             ]
         )
     return rows

@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -17,6 +18,7 @@ from sqlalchemy import create_engine, text
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.replay import replay
 from coordinator_dagster.runtime import open_runtime
+from coordinator_dagster.store.embedded import start_embedded, stop_embedded
 from tests.tables import settled_tables
 
 pytestmark = pytest.mark.smoke
@@ -32,6 +34,19 @@ print(start_embedded(Path(os.environ["COORDINATOR_HOME"])), flush=True)
 
 @pytest.fixture(scope="module")
 def home() -> Iterator[Path]:
+    """A folder for the module; tests leave its server as it is."""
+    with _home() as folder:
+        yield folder
+
+
+@pytest.fixture
+def empty_home() -> Iterator[Path]:
+    with _home() as folder:
+        yield folder
+
+
+@contextmanager
+def _home() -> Iterator[Path]:
     """An empty folder whose server, if it gets one, is stopped at the end."""
     folder = Path(tempfile.mkdtemp(prefix="coordinator-"))
     yield folder
@@ -60,7 +75,7 @@ def coordinator(home: Path, *arguments: str) -> str:
 
 
 def start(home: Path) -> str:
-    """The URL of the home's server, from a process of its own: within one, the handle is kept."""
+    """The URL of the home's server, from a process of its own."""
     return run(home, "-c", START).stdout.strip()
 
 
@@ -98,6 +113,58 @@ def test_a_killed_server_starts_again_with_its_rows(home: Path) -> None:
     assert execute(again, "select n from committed") == [(7,)]
 
 
+def test_a_program_with_the_pid_of_a_killed_server_is_not_the_server(home: Path, tmp_path: Path) -> None:
+    """A pid file outlives a crash of the machine; then the pid may be anyone's, even another home's server's."""
+    start(home)
+    server, pid_file = _pid_in(home), home / ".coordinator" / "postgres" / "postmaster.pid"
+    assert server
+    os.kill(server, signal.SIGKILL)
+    _until(lambda: not _runs(server))
+    with _stranger(tmp_path / "postgres") as stranger:
+        stale = pid_file.read_text().replace(str(server), str(stranger), 1)
+        pid_file.write_text(stale)
+        assert execute(start(home), "select 1") == [(1,)]
+        assert stop_embedded(home)
+        pid_file.write_text(stale)
+        assert not stop_embedded(home)
+        assert _runs(stranger), "the program that got the server's pid was stopped"
+
+
+def test_within_one_process_it_stops_and_starts_and_sees_what_others_do(home: Path) -> None:
+    assert execute(start_embedded(home), "select 1") == [(1,)]
+    assert stop_embedded(home)
+    assert execute(start_embedded(home), "select 2") == [(2,)]
+    assert coordinator(home, "postgres", "stop") == "stopped"
+    assert execute(start_embedded(home), "select 3") == [(3,)]
+    again = START + "from coordinator_dagster.store.embedded import stop_embedded\n"
+    again += "home = Path(os.environ['COORDINATOR_HOME'])\nassert stop_embedded(home)\nstart_embedded(home)\n"
+    assert run(home, "-c", again).stderr == "", "the library's clean-up at exit failed"
+    assert coordinator(home, "postgres", "stop") == "stopped"
+
+
+def test_several_start_it_at_once(empty_home: Path) -> None:
+    environment = {**os.environ, "COORDINATOR_HOME": str(empty_home), "PYTHONPATH": str(PROJECT)}
+    starters = []
+    for _ in range(6):
+        starters.append(subprocess.Popen([sys.executable, "-c", START], env=environment, stdout=subprocess.PIPE))
+        time.sleep(0.3)  # one of them looks while the first makes the database
+    urls = {starter.communicate(timeout=60)[0] for starter in starters}
+    assert [starter.returncode for starter in starters] == [0] * len(starters)
+    assert len(urls) == 1
+
+
+@pytest.mark.parametrize("command", [["stop"], ["psql", "--version"]])
+def test_no_warning_where_there_is_no_runtime_folder(
+    empty_home: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    if command == ["stop"]:
+        start(empty_home)
+    else:
+        monkeypatch.setenv("DATABASE_URL", "postgresql://somebody@127.0.0.1:1/nowhere")
+    assert run(empty_home, "-c", CLI, "postgres", *command).stderr == ""
+
+
 def test_the_commands_of_a_newcomer(home: Path) -> None:
     url = coordinator(home, "postgres", "url")
     assert url.startswith("postgresql://postgres@/"), url
@@ -119,6 +186,19 @@ def test_a_replay_on_it_equals_one_on_a_server(competition: Callable[..., Compet
             tables.append(settled_tables(runtime.store))
     assert tables[0]["scores"], "nothing was scored: the test would show nothing"
     assert tables[0] == tables[1]
+
+
+@contextmanager
+def _stranger(program: Path) -> Iterator[int]:
+    """The pid of a process of that name that does nothing."""
+    program.symlink_to(shutil.which("sleep") or "")
+    process = subprocess.Popen(["sleep", "60"], executable=program)
+    assert psutil.Process(process.pid).name() == program.name
+    try:
+        yield process.pid
+    finally:
+        process.kill()
+        process.wait()
 
 
 def _pid_in(home: Path) -> int | None:

@@ -36,12 +36,12 @@ def price_and_forecasts(runtime: Runtime, window: Window) -> Mapping[str, Any]:
         times = [row.resolvable_at for row in own]
         if place == 0:
             prices.plot(times, [row.truth["resolved_price"] for row in own], color="black")
-            returns.plot(times, [row.truth["return"] * BASIS_POINTS for row in own], color="black", label="came")
+            returns.plot(times, [row.truth["return"] * BASIS_POINTS for row in own], color="black", label="actual")
         returns.plot(times, [row.output["value"] * BASIS_POINTS for row in own], label=model, linewidth=1)
     prices.set_ylabel("price")
     returns.set_ylabel("return (bp)")
-    returns.legend(fontsize="small", ncols=4)
     prices.set_title(f"{scope}, {window.key}")
+    figure.legend(loc="outside lower center", fontsize="small", ncols=4)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=70)
     image = base64.b64encode(buffer.getvalue()).decode()

@@ -74,7 +74,7 @@ def _describe(
     version = competition.score_version() if name in VERSIONED else ""
     counts = summarize(runtime.store.database, name, windows, competition.windows.length, version)
     for window in windows:
-        metadata = {**counts.get(window.start, {}), "seconds": seconds / len(windows)}
+        metadata = {**counts.get(window.start, {}), "seconds": round(seconds / len(windows), 3)}
         if extra and window == windows[-1]:
             metadata |= extra(runtime, window)
         context.add_asset_metadata(metadata, partition_key=window.key)

@@ -47,7 +47,7 @@ def print_leaderboard(board: Any) -> None:
     header, *rows = leaderboard_rows(board.entries_jsonb)
     table = Table(title=f"Leaderboard at {board.computed_at:%Y-%m-%d %H:%M} UTC ({state})")
     for name in header:
-        table.add_column(name, justify="left" if name in ("model", "player", "") else "right")
+        table.add_column(name, justify="left" if name in ("model", "player", "why unranked") else "right")
     for row in rows:
         table.add_row(*row)
     console.print(table)

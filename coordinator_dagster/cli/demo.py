@@ -153,12 +153,13 @@ def _assets(definitions: dg.Definitions) -> list[str]:
 
 def _keep(competition: Competition, chosen: dict[str, str]) -> None:
     """Write the settings where `coordinator dev` finds them, unless the file is the operator's own."""
+    settings = competition.settings
+    kept = {**chosen, "PACK": settings.pack, "MODELS_DIR": str(settings.models_dir)}
     file = default_home() / ".local.env"
     if file.exists() and not file.read_text().startswith(HEADER):
         console.print(
             f"{file} is yours and stays; the demo's settings were: "
-            + " ".join(f"{name}={value}" for name, value in chosen.items())
+            + " ".join(f"{name}={value}" for name, value in kept.items())
         )
         return
-    lines = "".join(f"{name}={value}\n" for name, value in {**chosen, "PACK": competition.settings.pack}.items())
-    file.write_text(HEADER + lines)
+    file.write_text(HEADER + "".join(f"{name}={value}\n" for name, value in kept.items()))

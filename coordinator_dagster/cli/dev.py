@@ -1,6 +1,7 @@
 """`coordinator dev`"""
 
 import os
+import signal
 from typing import Annotated
 
 import typer
@@ -22,6 +23,8 @@ def dev(
 
 def serve(competition: Competition, host: str, port: int) -> None:
     """Become `dagster dev`. UserError when the port is taken."""
+    # A script's background jobs begin with SIGINT ignored and hand that down; Dagster ends its services on it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if not port_is_free(host, port):
         raise UserError(f"--port={port}: something listens on {host}:{port} already; stop it or choose another port")
     set_dagster_environment(competition)

@@ -1,12 +1,12 @@
 """Which feeds there are, and how one is built out of the settings."""
 
-import difflib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from coordinator_dagster.clock import Clock
 from coordinator_dagster.errors import UserError
+from coordinator_dagster.faults import nearest
 from coordinator_dagster.feeds.base import Feed
 from coordinator_dagster.feeds.binance import BinanceFeed
 from coordinator_dagster.feeds.replay import ReplayFeed
@@ -60,8 +60,7 @@ def create_from_env(settings: FeedSettings, clock: Clock) -> Feed:
     """The feed that the settings `FEED_*` describe; raises UserError for an unknown one and for what it lacks."""
     name = settings.feed_provider
     if name not in FEEDS:
-        near = difflib.get_close_matches(name.lower(), FEEDS, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
+        hint = nearest(name.lower(), FEEDS)
         raise UserError(f"FEED_PROVIDER={name} is not a feed; there are {', '.join(FEEDS)}{hint}")
     return FEEDS[name](settings, clock)
 

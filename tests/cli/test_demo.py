@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from dotenv import dotenv_values
 from sqlalchemy import create_engine, text
 
 from coordinator_dagster.store.database import with_driver
@@ -43,6 +44,8 @@ def test_without_network_it_says_simulated_and_ends_with_a_board(home: Path) -> 
     assert "simulated" in done.stdout
     assert "Leaderboard" in done.stdout
     assert "360/360" in done.stdout
+    kept = dotenv_values(home / ".local.env")
+    assert kept["MODELS_DIR"] == str(PROJECT / "examples" / "models"), "the UI would show other models"
     again = demo(home, FEED_BASE_URL=NOWHERE)
     assert again.returncode == 0, again.stderr
 
