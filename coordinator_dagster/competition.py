@@ -84,8 +84,14 @@ class Competition:
     def version_detail(self) -> dict[str, Any]:
         """What a score version stands for, kept with it: the slots, the rules, the truth's version."""
         rules = self.pack.model_dump(mode="json", include=SCORE_PARAMETERS)
-        slots = {name: str(self.slot_paths[name]) for name in SCORE_SLOTS}
-        return {"slots": slots, "rules": rules, "truth_version": self.truth_version()}
+        slots = self.slots(*SCORE_SLOTS)
+        return {
+            "slots": {name: str(slot.at) for name, slot in slots.items()},
+            "digests": {name: slot.digest for name, slot in slots.items()},
+            "rules": rules,
+            "slot_version": self.settings.slot_version,
+            "truth_version": self.truth_version(),
+        }
 
     def _version(self, names: tuple[str, ...], parameters: set[str]) -> str:
         slots = self.slots(*names)

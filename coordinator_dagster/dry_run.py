@@ -116,10 +116,12 @@ def _cycle(sample: _Sample, config: PredictionConfig, given: dict[str, Any] | No
     own = tuple(one for one, spec in zip(sample.series, sample.competition.pack.series, strict=True) if spec in names)
     truth = sample.try_slot(
         "GROUND_TRUTH_RESOLVER",
-        _truth if own else lambda found: None,
+        _truth if own else _external_truth,
         prediction=cycle,
         tape=Tape(sample.source, cycle.resolvable_at, own),
     )
+    if truth is None and not own:
+        truth = sample.competition.pack.example_truth
     if output is not None and truth is not None:
         sample.try_slot("SCORING_FUNCTION", _score, prediction=output, ground_truth=truth, scope=scope)
 
@@ -150,6 +152,10 @@ def _object(found: Any) -> str | None:
 
 def _truth(found: Any) -> str | None:
     return "returned None though the tape is complete; it must find the truth" if found is None else _object(found)
+
+
+def _external_truth(found: Any) -> str | None:
+    return None if found is None else _object(found)
 
 
 def _score(found: Any) -> str | None:

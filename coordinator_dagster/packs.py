@@ -155,6 +155,7 @@ class Pack(Strict):
     look_back_hours: int = Field(168, ge=1, le=24 * 366)
     input_wait_seconds: float = Field(1, ge=0, le=3600)
     example_output: Json = {"value": 0.001}
+    example_truth: JsonObject | None = None  # what the dry run scores where the truth comes from elsewhere
 
     @field_validator("callables")
     @classmethod

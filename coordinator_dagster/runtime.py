@@ -20,10 +20,16 @@ WINDOWS_AT_ONCE = 24
 
 
 def open_feed(competition: Competition) -> Feed:
-    """The feed of FEED_PROVIDER, for FEED_ASSETS or else for the pack's; UserError for what it lacks."""
+    """The feed of FEED_PROVIDER, for FEED_ASSETS or else for the pack's; UserError for what it lacks.
+
+    Where neither names an asset there is no market, and FEED_PROVIDER has nothing to provide.
+    """
     settings = competition.settings
     assets = settings.feed_assets or sorted({one.asset for one in competition.pack.series})
-    return create_from_env(settings.model_copy(update={"feed_assets": assets}), SystemClock())
+    provider = settings.feed_provider if assets else "none"
+    return create_from_env(
+        settings.model_copy(update={"feed_assets": assets, "feed_provider": provider}), SystemClock()
+    )
 
 
 @dataclass
@@ -56,7 +62,7 @@ class Runtime:
         return ingest.ingest(self.competition, self.store, self.feed, self.clock, windows)
 
     def build_inputs(self, windows: Sequence[Window]) -> inputs.InputsReport:
-        return inputs.build_inputs(self.competition, self.store, self.feed, windows)
+        return inputs.build_inputs(self.competition, self.store, self.feed, self.clock, windows)
 
     def predict(self, windows: Sequence[Window]) -> predict.PredictReport:
         return predict.predict(self.competition, self.store, self.runner, self.clock, windows)

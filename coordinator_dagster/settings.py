@@ -37,7 +37,7 @@ class Settings(BaseSettings):
     pack: str = Field("baseline", description="a pack's id, or the path of a .json file")
     database_url: SecretStr | None = Field(None, description="PostgreSQL; unset: embedded, in .coordinator")
 
-    feed_provider: str = Field("simulated", description="replay, simulated or binance")
+    feed_provider: str = Field("simulated", description="replay, simulated, binance or none")
     feed_assets: Annotated[list[str], NoDecode] = Field([], description="comma-separated; empty: the pack's")
     feed_kind: Kind | None = Field(None, description="the only kind the feed serves; unset: any")
     feed_granularity: str | None = Field(None, description="the only granularity; unset: any")

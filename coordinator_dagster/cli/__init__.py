@@ -7,6 +7,7 @@ import typer
 from coordinator_dagster.cli.demo import demo
 from coordinator_dagster.cli.dev import dev
 from coordinator_dagster.cli.doctor import doctor
+from coordinator_dagster.cli.explain import explain
 from coordinator_dagster.cli.feed import feed
 from coordinator_dagster.cli.leaderboard import leaderboard
 from coordinator_dagster.cli.order import order
@@ -24,7 +25,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for command in (doctor, validate, replay, leaderboard, packs, feed, demo, dev):
+for command in (doctor, validate, replay, leaderboard, explain, packs, feed, demo, dev):
     app.command()(command)
 app.add_typer(order, name="order")
 app.add_typer(postgres, name="postgres")

@@ -141,7 +141,7 @@ def _feed_state(competition: Competition) -> str:
         f"{one} through {feed.known_through(one):%Y-%m-%d %H:%M:%S}" for one in contest_series(competition, feed)
     ]
     late = f"; it is {SystemClock().now():%Y-%m-%d %H:%M:%S}"
-    return ", ".join(through) + late
+    return (", ".join(through) or "no series is needed") + late
 
 
 def _try(what: str, look: Callable[[], str]) -> Finding:

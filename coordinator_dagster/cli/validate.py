@@ -66,8 +66,16 @@ def settings_faults(competition: Competition) -> list[str]:
 
 def warnings(competition: Competition) -> list[str]:
     """What works, but perhaps not as meant."""
-    found = []
-    for config in competition.pack.configs:
+    found, pack, provider = [], competition.pack, competition.settings.feed_provider
+    if not pack.series and provider != "none":
+        found.append(f"FEED_PROVIDER={provider} is not used: the pack {pack.id} has no series; set FEED_PROVIDER=none")
+    external = [config.id for config in pack.configs if not pack.series_of(config)]
+    if external and pack.example_truth is None:
+        found.append(
+            f"config {', '.join(external)}: the truth comes from elsewhere; give the pack an example_truth, or "
+            "SCORING_FUNCTION is tried only if the resolver knows one already"
+        )
+    for config in pack.configs:
         for one in competition.pack.series_of(config):
             step = granularity_seconds(one.granularity)
             if one.kind == "candle" and step > config.schedule.every_seconds:

@@ -9,6 +9,7 @@ from coordinator_dagster.errors import UserError
 from coordinator_dagster.faults import nearest
 from coordinator_dagster.feeds.base import Feed
 from coordinator_dagster.feeds.binance import BinanceFeed
+from coordinator_dagster.feeds.none import NoFeed
 from coordinator_dagster.feeds.replay import ReplayFeed
 from coordinator_dagster.feeds.simulated import SimulatedFeed
 
@@ -49,10 +50,15 @@ def _binance(settings: FeedSettings, clock: Clock) -> Feed:
     return BinanceFeed(_assets(settings), url, clock, poll_seconds=settings.feed_poll_seconds)
 
 
+def _none(settings: FeedSettings, clock: Clock) -> Feed:
+    return NoFeed(clock)
+
+
 FEEDS: Mapping[str, Callable[[FeedSettings, Clock], Feed]] = {
     "replay": _replay,
     "simulated": _simulated,
     "binance": _binance,
+    "none": _none,
 }
 
 

@@ -27,7 +27,10 @@ class StoredInput:
 
 @dataclass(frozen=True, slots=True)
 class Cycle:
-    """One config at one instant; `reason` says why it is not performed. Answers after `answer_by` are LATE."""
+    """One config at one instant; `reason` says why it is not performed.
+
+    Answers after `answer_by` are LATE. `call` is how `predict` was called: `{"args", "kwargs"}`.
+    """
 
     config_id: str
     performed_at: datetime
@@ -38,6 +41,7 @@ class Cycle:
     answer_by: datetime | None = None
     scope_key: str | None = None
     scope: dict[str, Any] | None = None
+    call: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,7 @@ class Forecast:
     output: dict[str, Any] | None
     asked_at: datetime
     answered_at: datetime | None
+    deployment: str | None = None
     meta: dict[str, Any] = field(default_factory=dict)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from coordinator_dagster.clock import Clock
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.feeds.base import Feed
 from coordinator_dagster.schedule import Schedule
@@ -32,19 +33,22 @@ class InputsReport:
     reason: str | None = None
 
 
-def build_inputs(competition: Competition, store: Store, feed: Feed, windows: Sequence[Window]) -> InputsReport:
-    """The input of each due instant in these windows that is complete on the tape.
+def build_inputs(
+    competition: Competition, store: Store, feed: Feed, clock: Clock, windows: Sequence[Window]
+) -> InputsReport:
+    """The input of each due instant in these windows that is complete on the tape; without series, that has come.
 
     Raises SlotFailure when a slot raises or gives what is not JSON of finite numbers.
     """
     slots = competition.slots("RAW_INPUT_PROVIDER", "INFERENCE_INPUT_BUILDER")
     series = contest_series(competition, feed)
-    through, schedule = store.tape.complete_through(series), store.schedule(competition)
+    through = store.tape.complete_through(series) if series else clock.now()
+    schedule = store.schedule(competition)
     report = InputsReport()
     for window in windows:
         due = _due_instants(schedule, window)
         kept = store.cycles.input_instants(window)
-        ready = [t for t in due if t not in kept and (not series or (through is not None and t <= through))]
+        ready = [t for t in due if t not in kept and through is not None and t <= through]
         report.kept += len(kept)
         report.waiting += len(due) - len(kept) - len(ready)
         if ready:
@@ -65,6 +69,8 @@ def _due_instants(schedule: Schedule, window: Window) -> list[datetime]:
 def waiting_for(series: Sequence[Series], through: datetime | None) -> str:
     """Why later instants are not ready, for people."""
     names = ", ".join(map(str, series))
+    if not series:
+        return f"it is {through}; later instants are still to come"
     if through is None:
         return f"{names}: not ingested contiguously from the competition's start; materialize market_records"
     return f"{names}: complete through {through.isoformat()} only; later records have not come"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -37,14 +37,6 @@ class PredictReport:
     statuses: dict[str, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class _Asking:
-    """A cycle on its way to the models."""
-
-    cycle: Cycle
-    call: Call
-
-
 def predict(
     competition: Competition, store: Store, runner: Runner, clock: Clock, windows: Sequence[Window]
 ) -> PredictReport:
@@ -54,7 +46,9 @@ def predict(
     disqualified or gone are not asked.
     """
     slots = competition.slots("PREDICTION_SCOPE_BUILDER", "PREDICT_CALL_BUILDER", "INFERENCE_OUTPUT_VALIDATOR")
-    store.cycles.sync_models(runner.models())
+    models = runner.models()
+    store.cycles.sync_models(models)
+    deployments = {model.id: model.deployment for model in models}
     report, schedule = PredictReport(), store.schedule(competition)
     for window in windows:
         ended = store.cycles.ended(window)
@@ -66,7 +60,8 @@ def predict(
         why = {t: _missed_because(schedule.orders, t, over) for t, _ in due}
         cycles = [Cycle(config.id, t, t + config.horizon, "MISSED", reason) for t, config in due if (reason := why[t])]
         rest = [(t, config) for t, config in due if not why[t]]
-        performed, forecasts = _perform(competition, store, runner, slots, schedule.orders, window, rest)
+        performed, answers = _perform(competition, store, runner, slots, schedule.orders, window, rest)
+        forecasts = [replace(one, deployment=deployments.get(one.model_id)) for one in answers]
         store.cycles.add(window, cycles + performed, forecasts)
         _count(report, cycles + performed, forecasts)
     return report
@@ -102,14 +97,15 @@ def _perform(
             cycles += [Cycle(one.id, t, t + one.horizon, state, reason) for one in configs]
             continue
         asking = _prepare(competition.pack, slots, inputs[t], configs)
-        answers = runner.ask(inputs[t].payload, [one.call for one in asking], competition.timeout(configs))
-        cycles += [one.cycle for one in asking]
+        calls = [Call(**(one.call or {})) for one in asking]
+        answers = runner.ask(inputs[t].payload, calls, competition.timeout(configs))
+        cycles += asking
         gone = [model_id for model_id, since in joined.items() if model_id not in answers and since <= t]
         answers |= {model_id: [ABSENT] * len(asking) for model_id in sorted(gone)}
         taking_part = [model_id for model_id in answers if not orders.out(model_id, t)]
         forecasts += [
-            _forecast(slots["INFERENCE_OUTPUT_VALIDATOR"], model_id, one.cycle, answers[model_id][place])
-            for place, one in enumerate(asking)
+            _forecast(slots["INFERENCE_OUTPUT_VALIDATOR"], model_id, cycle, answers[model_id][place])
+            for place, cycle in enumerate(asking)
             for model_id in taking_part
         ]
     return cycles, forecasts
@@ -117,7 +113,7 @@ def _perform(
 
 def _prepare(
     pack: Pack, slots: Mapping[str, Slot], given: StoredInput, configs: Sequence[PredictionConfig]
-) -> list[_Asking]:
+) -> list[Cycle]:
     t, inference_input = given.performed_at, orjson.loads(given.payload)
     asking = []
     for config in configs:
@@ -138,8 +134,9 @@ def _prepare(
             given.cut_off + pack.deadline(config),
             envelope["scope_key"],
             envelope["scope"],
+            {"args": call["args"], "kwargs": call["kwargs"]},
         )
-        asking.append(_Asking(cycle, Call(call["args"], call["kwargs"])))
+        asking.append(cycle)
     return asking
 
 
@@ -182,7 +179,7 @@ def _forecast(validator: Slot, model_id: str, cycle: Cycle, answer: Answer) -> F
     else:
         meta = {"reason": clean_text(answer.reason or "")}
     answered_at = arrived if answer.status == "SUCCESS" else None
-    return Forecast(model_id, cycle, status, answer.exec_time_ms, output, cycle.cut_off, answered_at, meta)
+    return Forecast(model_id, cycle, status, answer.exec_time_ms, output, cycle.cut_off, answered_at, meta=meta)
 
 
 def _validated(validator: Slot, given: Any, cycle: Cycle) -> tuple[dict[str, Any] | None, str | None]:

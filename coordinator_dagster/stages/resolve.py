@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from coordinator_dagster.store.store import Store
 
 GIVE_UP_AFTER = timedelta(hours=24)
+NOT_YET = "the resolver has no truth yet"
 Unresolved = tuple[Cycle, str | None]  # with the reason, where it was given up before
 
 
@@ -121,7 +122,7 @@ def _hear(court: _Court, cycles: Sequence[Unresolved], last_chance: bool) -> Non
             court.truths.append(Truth(cycle, "VOID", f"by the operator: {order.reason}", order=order.id))
             continue
         if given_up and not order:
-            court.truths.append(Truth(cycle, "VOID", given_up, given_up=True))
+            court.truths.append(Truth(cycle, "VOID", given_up, external=not court.series[cycle.config_id], given_up=True))
             continue
         try:
             truth = _find(court, cycle, order)
@@ -131,7 +132,9 @@ def _hear(court: _Court, cycles: Sequence[Unresolved], last_chance: bool) -> Non
         if isinstance(truth, str) and last_chance and (overdue := _overdue(court, cycle)):
             fixed = court.feed.fixed and bool(court.series[cycle.config_id])
             reason = f"{truth}; {overdue}"
-            truth = Truth(cycle, "VOID", reason, order=order.id if order else None, given_up=not fixed)
+            number = order.id if order else None
+            external = not court.series[cycle.config_id]
+            truth = Truth(cycle, "VOID", reason, None, external, number, given_up=not fixed)
         if isinstance(truth, str):
             court.waiting.append(((cycle, given_up), truth))
         else:
@@ -143,7 +146,9 @@ def _find(court: _Court, cycle: Cycle, order: Order | None) -> Truth | str:
     series = court.series[cycle.config_id]
     through = court.through[cycle.config_id] if series else court.clock.now()
     if through is None or cycle.resolvable_at > through:
-        names = ", ".join(map(str, series)) or "the truth from elsewhere"
+        if not series:
+            return f"the truth from elsewhere is asked for from {cycle.resolvable_at.isoformat()} on"
+        names = ", ".join(map(str, series))
         return f"{names}: complete through {through} only, the truth needs {cycle.resolvable_at.isoformat()}"
     view = CyclePrediction(
         cycle.scope_key or "",
@@ -199,7 +204,7 @@ def _recover(competition: Competition, court: _Court, cycles: Sequence[Unresolve
 def _missing(tape: Tape, cycle: Cycle) -> str:
     """Which record the default price rule misses, for people; the resolver may have other reasons."""
     if not tape.series:
-        return "the resolver has no truth yet"
+        return NOT_YET
     moments = [
         at.isoformat()
         for at in (cycle.performed_at, cycle.resolvable_at)

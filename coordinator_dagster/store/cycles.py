@@ -22,6 +22,7 @@ CYCLE_COLUMNS = (
     "answer_by",
     "scope_key",
     "scope_jsonb",
+    "meta_jsonb",
 )
 FORECAST_COLUMNS = (
     "model_id",
@@ -36,6 +37,7 @@ FORECAST_COLUMNS = (
     "resolvable_at",
     "asked_at",
     "answered_at",
+    "deployment",
 )
 
 
@@ -164,6 +166,7 @@ class CycleTables:
                         one.answer_by,
                         one.scope_key,
                         one.scope,
+                        {"call": one.call} if one.call else {},
                     )
                     for one in cycles
                 ),
@@ -186,6 +189,7 @@ class CycleTables:
                         one.cycle.resolvable_at,
                         one.asked_at,
                         one.answered_at,
+                        one.deployment,
                     )
                     for one in forecasts
                 ),

@@ -43,8 +43,8 @@ def test_the_base_url_is_binance_unless_it_is_set() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (Settings("Binanse"), r"FEED_PROVIDER=Binanse .* replay, simulated, binance \(did you mean binance\?\)"),
-        (Settings("qqq"), r"FEED_PROVIDER=qqq is not a feed; there are replay, simulated, binance$"),
+        (Settings("Binanse"), r"FEED_PROVIDER=Binanse .* replay, simulated, binance, none \(did you mean binance\?\)"),
+        (Settings("qqq"), r"FEED_PROVIDER=qqq is not a feed; there are replay, simulated, binance, none$"),
         (Settings("replay"), r"FEED_TAPE_DIR is not set"),
         (Settings("simulated", []), r"FEED_ASSETS is empty; FEED_PROVIDER=simulated"),
         (Settings("binance", feed_base_url="api.binance.com"), r"FEED_BASE_URL=api.binance.com is not a URL"),

@@ -26,6 +26,7 @@ alter table scheduled_prediction_configs alter column base_id set not null;
 create unique index on scheduled_prediction_configs (base_id) where active_until is null;
 
 alter table cycles add column answer_by timestamptz;   -- answers that arrive later are LATE
+alter table forecasts add column deployment text;      -- which code of the model answered
 alter table ground_truths
     add column external boolean not null default false,  -- not from our tape
     add column order_id bigint references operator_orders,  -- the void or revise it follows
