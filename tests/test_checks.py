@@ -21,6 +21,8 @@ BREAKS = {
     "where performed_at = '2026-01-05T01:11Z'",
     "rank_agrees_with_metric": "update leaderboards set entries_jsonb = "
     "jsonb_set(entries_jsonb, '{0,rank}', '2') where window_start = '2026-01-05T01:00Z'",
+    "slot_failures": "update scores set score_failed_reason = 'CHARGED: no score, SCORING_FUNCTION=x:y raised' "
+    "where performed_at = '2026-01-05T01:12Z'",
     "coverage": "update leaderboards set entries_jsonb = jsonb_set(entries_jsonb, '{0,unranked_reason}', '\"x\"') "
     "where window_start = '2026-01-05T01:00Z'",
 }

@@ -38,6 +38,7 @@ CHECKS = (
     Check("duplicates", "predictions", "One forecast per model, config and instant.", ("06_twice",)),
     Check("late_answers", "predictions", "Every model answered in time.", ("late_answers",), WARN),
     Check("unresolved", "ground_truths", "Every cycle that could be settled by now is.", ("unresolved",), WARN),
+    Check("slot_failures", "scores", "The scoring slot scored every answer.", ("slot_failures",), WARN),
     Check(
         "non_finite",
         "scores",

@@ -170,8 +170,10 @@ def _unranked_because(pack: Pack, schedule: Schedule, window: Window, entry: dic
     payload = entry["score"]["payload"]
     if reason := schedule.orders.out(entry["model_id"], window.end):
         return reason
-    if payload["answered"] < pack.min_cycles:
-        return f"answered {payload['answered']} cycles of the {pack.min_cycles} it takes"
+    # A model that never answers never wins, whatever the pack says.
+    needed = max(1, pack.min_cycles)
+    if payload["answered"] < needed:
+        return f"answered {payload['answered']} cycles of the {needed} it takes"
     if payload["coverage"] is None or payload["coverage"] < pack.min_coverage:
         return f"answered {payload['answered']} of {payload['due']}: less than {pack.min_coverage:.0%}"
     return None

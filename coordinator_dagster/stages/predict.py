@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -46,9 +46,7 @@ def predict(
     disqualified or gone are not asked.
     """
     slots = competition.slots("PREDICTION_SCOPE_BUILDER", "PREDICT_CALL_BUILDER", "INFERENCE_OUTPUT_VALIDATOR")
-    models = runner.models()
-    store.cycles.sync_models(models)
-    deployments = {model.id: model.deployment for model in models}
+    store.cycles.sync_models(runner.models())
     report, schedule = PredictReport(), store.schedule(competition)
     for window in windows:
         ended = store.cycles.ended(window)
@@ -60,8 +58,7 @@ def predict(
         why = {t: _missed_because(schedule.orders, t, over) for t, _ in due}
         cycles = [Cycle(config.id, t, t + config.horizon, "MISSED", reason) for t, config in due if (reason := why[t])]
         rest = [(t, config) for t, config in due if not why[t]]
-        performed, answers = _perform(competition, store, runner, slots, schedule.orders, window, rest)
-        forecasts = [replace(one, deployment=deployments.get(one.model_id)) for one in answers]
+        performed, forecasts = _perform(competition, store, runner, slots, schedule.orders, window, rest)
         store.cycles.add(window, cycles + performed, forecasts)
         _count(report, cycles + performed, forecasts)
     return report
@@ -87,6 +84,8 @@ def _perform(
     forecasts: list[Forecast] = []
     if inputs:
         runner.fresh()
+        store.cycles.sync_models(runner.models())  # some may have come since
+    deployments = {model.id: model.deployment for model in runner.models()}
     by_instant: dict[datetime, list[PredictionConfig]] = {}
     for t, config in due:
         by_instant.setdefault(t, []).append(config)
@@ -104,7 +103,13 @@ def _perform(
         answers |= {model_id: [ABSENT] * len(asking) for model_id in sorted(gone)}
         taking_part = [model_id for model_id in answers if not orders.out(model_id, t)]
         forecasts += [
-            _forecast(slots["INFERENCE_OUTPUT_VALIDATOR"], model_id, cycle, answers[model_id][place])
+            _forecast(
+                slots["INFERENCE_OUTPUT_VALIDATOR"],
+                model_id,
+                cycle,
+                answers[model_id][place],
+                deployments.get(model_id),
+            )
             for place, cycle in enumerate(asking)
             for model_id in taking_part
         ]
@@ -163,7 +168,7 @@ scope_fault = _object_of(scope_key=str, scope=dict)
 call_fault = _object_of(args=list, kwargs=dict)
 
 
-def _forecast(validator: Slot, model_id: str, cycle: Cycle, answer: Answer) -> Forecast:
+def _forecast(validator: Slot, model_id: str, cycle: Cycle, answer: Answer, deployment: str | None) -> Forecast:
     """The answer as a fact: validated, and LATE when it came after the cycle's `answer_by`."""
     assert cycle.cut_off is not None and cycle.answer_by is not None
     arrived = cycle.cut_off + timedelta(seconds=answer.elapsed)
@@ -179,7 +184,7 @@ def _forecast(validator: Slot, model_id: str, cycle: Cycle, answer: Answer) -> F
     else:
         meta = {"reason": clean_text(answer.reason or "")}
     answered_at = arrived if answer.status == "SUCCESS" else None
-    return Forecast(model_id, cycle, status, answer.exec_time_ms, output, cycle.cut_off, answered_at, meta=meta)
+    return Forecast(model_id, cycle, status, answer.exec_time_ms, output, cycle.cut_off, answered_at, deployment, meta)
 
 
 def _validated(validator: Slot, given: Any, cycle: Cycle) -> tuple[dict[str, Any] | None, str | None]:

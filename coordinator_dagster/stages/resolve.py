@@ -122,7 +122,9 @@ def _hear(court: _Court, cycles: Sequence[Unresolved], last_chance: bool) -> Non
             court.truths.append(Truth(cycle, "VOID", f"by the operator: {order.reason}", order=order.id))
             continue
         if given_up and not order:
-            court.truths.append(Truth(cycle, "VOID", given_up, external=not court.series[cycle.config_id], given_up=True))
+            court.truths.append(
+                Truth(cycle, "VOID", given_up, external=not court.series[cycle.config_id], given_up=True)
+            )
             continue
         try:
             truth = _find(court, cycle, order)

@@ -24,7 +24,7 @@ FEWEST_FOR_PERCENTILE = 3
 
 @dataclass
 class ScoreReport:
-    """Forecasts scored, charged and exempt now; failures of the scoring slot are among the exempt."""
+    """Forecasts scored, charged and exempt now; where the scoring slot failed they are charged or exempt."""
 
     scored: int = 0
     charged: int = 0
@@ -53,30 +53,46 @@ def score(competition: Competition, store: Store, windows: Sequence[Window]) -> 
 
 def _score_cycle(pack: Pack, slot: Slot, cycle: Sequence[Unscored], report: ScoreReport) -> list[ScoreRow]:
     """The answered forecasts by the slot, the rest by the pack's `missing` rule; in the order given."""
-    answered = {one.model_id: _score_answer(slot, one, report) for one in cycle if _counts(one)}
-    values = [one.value for one in answered.values() if one.value is not None]
-    return [answered.get(one.model_id) or _absence(pack, one, values) for one in cycle]
+    found = {one.model_id: _score_answer(slot, one) for one in cycle if _counts(one)}
+    values = [one.value for one in found.values() if isinstance(one, ScoreRow) and one.value is not None]
+    scores = []
+    for forecast in cycle:
+        score = found.get(forecast.model_id) or _absence(pack, forecast, values)
+        if isinstance(score, str):
+            report.slot_failures += 1
+            report.first_failure = report.first_failure or score
+            score = _without_score(pack, forecast, score, values)
+        scores.append(score)
+    return scores
 
 
 def _counts(forecast: Unscored) -> bool:
     return forecast.truth_status == "RESOLVED" and forecast.status == "SUCCESS"
 
 
-def _score_answer(slot: Slot, forecast: Unscored, report: ScoreReport) -> ScoreRow:
+def _score_answer(slot: Slot, forecast: Unscored) -> ScoreRow | str:
+    """The answer's score, or why the slot gave none."""
     try:
         found = slot(prediction=forecast.output, ground_truth=forecast.truth, scope=forecast.scope)
         value, success = found["value"], bool(found["success"])
-        if success and not is_number(value):
-            raise SlotFailure(f"{slot.at}: value is {value!r}, not a finite number")
     except (SlotFailure, LookupError, TypeError) as failure:
-        report.slot_failures += 1
-        report.first_failure = report.first_failure or str(failure)
-        # The slot's fault is ours: that forecast is not charged, and the rest stands.
-        return ScoreRow(forecast, "EXEMPT", None, False, f"the scorer failed: {failure}", due=False, answered=True)
+        return str(failure)
     if not success:
         reason = str(found.get("failed_reason"))
         return ScoreRow(forecast, "EXEMPT", None, False, reason, due=True, answered=True)
+    if not is_number(value):
+        return f"{slot.at}: value is {value!r}, not a finite number"
     return ScoreRow(forecast, "SCORED", float(value), True, None, due=True, answered=True)
+
+
+def _without_score(pack: Pack, forecast: Unscored, failure: str, values: Sequence[float]) -> ScoreRow:
+    """An answer that the slot could not score: where it scored others of the cycle, the answer is at fault.
+
+    Else an answer like 1e305 would be silence that costs nothing. Where it scored nobody, the fault is ours.
+    """
+    if not values:
+        return ScoreRow(forecast, "EXEMPT", None, False, f"the scorer failed: {failure}", due=False, answered=True)
+    return _charged(pack, forecast, f"no score, {failure}", values, answered=True)
 
 
 def _absence(pack: Pack, forecast: Unscored, values: Sequence[float]) -> ScoreRow:
@@ -86,11 +102,14 @@ def _absence(pack: Pack, forecast: Unscored, values: Sequence[float]) -> ScoreRo
         return ScoreRow(forecast, "EXEMPT", None, False, reason, due=False, answered=forecast.status == "SUCCESS")
     if forecast.status == "PLATFORM_FAULT":
         return ScoreRow(forecast, "EXEMPT", None, False, "not charged: our fault", due=False, answered=False)
+    return _charged(pack, forecast, forecast.status, values, answered=False)
+
+
+def _charged(pack: Pack, forecast: Unscored, cause: str, values: Sequence[float], answered: bool) -> ScoreRow:
     if pack.missing.rule == "skip":
-        return ScoreRow(forecast, "EXEMPT", None, False, f"not charged: {forecast.status}", due=True, answered=False)
+        return ScoreRow(forecast, "EXEMPT", None, False, f"not charged: {cause}", due=True, answered=answered)
     value, rule = charge(pack, values)
-    reason = f"CHARGED: {forecast.status}, {rule}"
-    return ScoreRow(forecast, "CHARGED", value, True, reason, due=True, answered=False)
+    return ScoreRow(forecast, "CHARGED", value, True, f"CHARGED: {cause}, {rule}", due=True, answered=answered)
 
 
 def charge(pack: Pack, values: Sequence[float]) -> tuple[float, str]:
@@ -102,7 +121,7 @@ def charge(pack: Pack, values: Sequence[float]) -> tuple[float, str]:
     if pack.missing.rule == "worst" or len(values) < FEWEST_FOR_PERCENTILE:
         return pack.worst_score, "the worst score"
     best_first = sorted(values, reverse=pack.score_direction == "desc")
-    rank = math.ceil(pack.missing.percentile / 100 * len(values))
+    rank = -(-pack.missing.percentile * len(values) // 100)  # rounded up, in whole numbers
     return best_first[rank - 1], f"the {pack.missing.percentile}th percentile of {len(values)} answers"
 
 

@@ -13,7 +13,8 @@ Where the design leaves a choice, this file takes these:
  6. A cycle without a truth row has no score rows, whatever its forecasts' status (PLATFORM_FAULT too).
  7. A SUCCESS forecast whose score is not a finite number within 1e300 is CHARGED: it counts as answered,
     but is not among the answered scores that the percentile looks at.
- 8. Under `skip` what a model missed is EXEMPT, so it is not due and costs no coverage.
+ 8. Due is every forecast whose cycle has a truth, not VOID, unless the platform was at fault: under `skip` too,
+    where what a model missed is EXEMPT but counts against its coverage.
  9. A board lists every model that has a forecast of an instant before the board's `now`.
 10. A mean is one fsum over all values, divided by their number. Adding the rollups' sums rounds once more,
     so compare means with a relative tolerance of 1e-12.
@@ -159,7 +160,7 @@ def read_forecasts(forecasts: pd.DataFrame, cycles: list[dict]) -> dict[tuple, l
 
 
 def make_scores(truths: list[dict], by_cycle: dict[tuple, list[dict]], pack: dict) -> list[dict]:
-    """A row per forecast of every cycle that has a truth. `answered`, `resolvable_at` are for the boards."""
+    """A row per forecast of every cycle that has a truth. Its `due`, `answered`, `resolvable_at` are for boards."""
     skip = (pack.get("missing") or {}).get("rule") == "skip"
     scores = []
     for truth in truths:
@@ -179,24 +180,24 @@ def make_scores(truths: list[dict], by_cycle: dict[tuple, list[dict]], pack: dic
                 status, value = "CHARGED", charge(list(own.values()), pack)
             scored = {name: truth[name] for name in ("prediction_config_id", "performed_at", "resolvable_at")}
             scored |= {"model_id": row["model_id"], "status": status, "score_value": value}
-            scores.append(scored | {"answered": row["status"] == "SUCCESS"})
+            due = not void and row["status"] != "PLATFORM_FAULT"
+            scores.append(scored | {"due": due, "answered": due and row["status"] == "SUCCESS"})
     return scores
 
 
 def board(window_start: datetime, models: list[str], scores: list[dict], pack: dict) -> list[dict]:
-    """The board of one window. `due` is SCORED + CHARGED, so under `skip` coverage is always 1."""
+    """The board of one window: means over SCORED and CHARGED, coverage over what was due."""
     now = window_start + HOUR
     entries = []
     for model in models:
-        mine = [s for s in scores if s["model_id"] == model and s["status"] != "EXEMPT"]
-        mine = [s for s in mine if s["resolvable_at"] <= now]
+        mine = [s for s in scores if s["model_id"] == model and s["resolvable_at"] <= now]
         entry = {"window_start": window_start, "computed_at": now, "model_id": model, "rank": None}
         for metric, hours in METRICS.items():
-            values = [s["score_value"] for s in mine if s["resolvable_at"] > now - hours * HOUR]
-            entry[metric] = math.fsum(values) / len(values) if values else None
+            counted = [s for s in mine if s["status"] != "EXEMPT" and s["resolvable_at"] > now - hours * HOUR]
+            entry[metric] = math.fsum(s["score_value"] for s in counted) / len(counted) if counted else None
         since = now - pack.get("look_back_hours", 168) * HOUR
-        due = [s for s in mine if s["resolvable_at"] > since]
-        entry["due"], entry["answered"] = len(due), sum(s["answered"] for s in due)
+        due = [s["answered"] for s in mine if s["due"] and s["resolvable_at"] > since]
+        entry["due"], entry["answered"] = len(due), sum(due)
         entries.append(entry)
 
     def qualifies(entry: dict) -> bool:
@@ -231,15 +232,13 @@ def expected(
 
     ended = {(truth["performed_at"], truth["prediction_config_id"]) for truth in truths}
     boards, final = [], []
-    window_start = start
-    while window_start < end:
+    for window_start in map(at, range(unix(start), unix(end), 3600)):
         now = window_start + HOUR
-        since = now - pack.get("look_back_hours", 168) * HOUR
         boards += board(window_start, sorted(m for m, t in joined.items() if t < now), scores, pack)
+        since = now - pack.get("look_back_hours", 168) * HOUR
         counted = [c for c in cycles if since < c["resolvable_at"] <= now]
         done = all((c["performed_at"], c["prediction_config_id"]) in ended for c in counted)
         final.append({"window_start": window_start, "final": done})
-        window_start = now
 
     inputs = make_inputs(cycles, tape, asset)
     tables = dict(zip(COLUMNS, (cycles, inputs, truths, scores, boards, final), strict=True))
