@@ -1,6 +1,6 @@
 """What an operator asks for, and everything that is wrong with it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -8,8 +8,6 @@ from coordinator_dagster.faults import nearest
 from coordinator_dagster.orders import OrderKind
 from coordinator_dagster.runtime import Runtime
 from slots.market import MarketRecord, Series, history_record
-
-EXCLUDING = {"disqualify": "disqualified", "leave": "LEFT"}
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,8 @@ def _cycles(runtime: Runtime, request: Request) -> list[str]:
 def _correct(runtime: Runtime, request: Request) -> list[str]:
     known = {str(one): one for one in runtime.store.tape.series()}
     if request.series not in known:
-        return [f"series {request.series}: not on the tape{nearest(request.series or '', known)}; it has {_or(known)}"]
+        there = ", ".join(known) or "none yet"
+        return [f"series {request.series}: not on the tape{nearest(request.series or '', known)}; it has {there}"]
     record = record_at(runtime, known[request.series], request.at)
     if record is None:
         return [f"{request.series} has no record at ts_event {request.at}; a candle's ts_event is its open time"]
@@ -111,10 +110,6 @@ def _after_what_ended(runtime: Runtime, request: Request) -> list[str]:
     if request.at is None or last is None or last < request.at:
         return []
     return [f"--at={request.at.isoformat()}: cycles have ended through {last.isoformat()}; choose a later instant"]
-
-
-def _or(names: Iterable[str]) -> str:
-    return ", ".join(names) or "none yet"
 
 
 _CHECKS: dict[OrderKind, Callable[[Runtime, Request], list[str]]] = {
