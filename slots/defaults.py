@@ -11,6 +11,7 @@ from slots.views import CyclePrediction, ModelView, Rollup
 METRIC_HOURS = {"recent": 24, "steady": 72, "anchor": 168}
 RANKED_BY = "anchor"
 BASIS_POINTS = 10_000
+LARGEST_RETURN = 1e6
 
 
 def provide_raw_input(
@@ -55,6 +56,8 @@ def validate_output(inference_output: Any) -> dict[str, Any]:
     value = inference_output["value"]
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise ValueError(f"value must be a finite number, got {value!r:.80}")
+    if abs(value) > LARGEST_RETURN:
+        raise ValueError(f"value must be a return as a fraction, at most {LARGEST_RETURN:g}, got {value!r:.80}")
     return inference_output
 
 

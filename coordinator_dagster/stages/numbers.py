@@ -8,6 +8,7 @@ import orjson
 
 DEEPEST = 50
 WIDEST_INT = 2**63
+LARGEST_SCORE = 1e150
 
 
 STRICT = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_SUBCLASS
@@ -55,6 +56,11 @@ def not_json(value: Any, where: str = "it", depth: int = 0) -> str | None:
 def clean_text(text: str) -> str:
     """Text that PostgreSQL takes: no NUL, no half of a surrogate pair."""
     return text.replace("\0", "").encode(errors="replace").decode()
+
+
+def is_score(value: Any) -> bool:
+    """A number that can be squared and summed by the million, and that the table takes."""
+    return is_number(value) and abs(value) <= LARGEST_SCORE
 
 
 def is_number(value: Any) -> bool:

@@ -100,6 +100,8 @@ def _perform(
         answers = runner.ask(inputs[t].payload, calls, competition.timeout(configs))
         cycles += asking
         gone = [model_id for model_id, since in joined.items() if model_id not in answers and since <= t]
+        for model_id in answers:
+            joined.setdefault(model_id, t)  # who answers now owes the window's next instants too
         answers |= {model_id: [ABSENT] * len(asking) for model_id in sorted(gone)}
         taking_part = [model_id for model_id in answers if not orders.out(model_id, t)]
         forecasts += [

@@ -69,6 +69,7 @@ def resolve(
     version = competition.truth_version()
     cycles = store.truths.unresolved(windows, version)
     if not cycles:
+        _give_up_gaps(store, feed, clock)
         return ResolveReport()
     court = _court(competition, store, feed, clock, cycles)
     _hear(court, cycles, last_chance=feed.fixed)
@@ -80,6 +81,7 @@ def resolve(
         _hear(court, again, last_chance=True)
         court.truths, court.faults = found.truths + court.truths, found.faults + court.faults
     store.truths.add(court.truths, version)
+    _give_up_gaps(store, feed, clock)
     if court.faults:
         raise StageFailed("ground truths", court.faults)
     return ResolveReport(
@@ -187,10 +189,7 @@ def _overdue(court: _Court, cycle: Cycle) -> str | None:
 
 
 def _recover(competition: Competition, court: _Court, cycles: Sequence[Unresolved]) -> str | None:
-    """Ask the feed again for what these cycles lack; why that failed, if it did.
-
-    Gaps that are a day old after that are given up.
-    """
+    """Ask the feed again for what these cycles lack; why that failed, if it did."""
     first = min(cycle.performed_at for cycle, _ in cycles)
     last = max(cycle.resolvable_at for cycle, _ in cycles)
     try:
@@ -198,9 +197,13 @@ def _recover(competition: Competition, court: _Court, cycles: Sequence[Unresolve
             fetch_missing(competition, court.store, court.feed, court.clock, series, (first - series.step, last))
     except FeedError as error:
         return f"missing data could not be fetched again: {error}"
-    finally:
-        court.store.gaps.give_up(court.clock.now() - GIVE_UP_AFTER)
     return None
+
+
+def _give_up_gaps(store: Store, feed: Feed, clock: Clock) -> None:
+    """Gaps that are a day old after all has been tried are given up, whether a cycle needs them or not."""
+    if not feed.fixed:
+        store.gaps.give_up(clock.now() - GIVE_UP_AFTER)
 
 
 def _missing(tape: Tape, cycle: Cycle) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.packs import Pack
 from coordinator_dagster.stages.facts import ScoreRow, Unscored
-from coordinator_dagster.stages.numbers import is_number
+from coordinator_dagster.stages.numbers import LARGEST_SCORE, is_score
 from coordinator_dagster.windows import Window
 from slots.loader import Slot, SlotFailure
 from slots.views import Rollup
@@ -80,8 +80,8 @@ def _score_answer(slot: Slot, forecast: Unscored) -> ScoreRow | str:
     if not success:
         reason = str(found.get("failed_reason"))
         return ScoreRow(forecast, "EXEMPT", None, False, reason, due=True, answered=True)
-    if not is_number(value):
-        return f"{slot.at}: value is {value!r}, not a finite number"
+    if not is_score(value):
+        return f"{slot.at}: value is {value!r}, not a finite number of at most {LARGEST_SCORE:g}"
     return ScoreRow(forecast, "SCORED", float(value), True, None, due=True, answered=True)
 
 

@@ -91,7 +91,7 @@ class CycleTables:
 
     def add_inputs(self, inputs: Sequence[StoredInput]) -> None:
         with self._database.transaction() as connection:
-            self._database.copy(
+            self._database.copy_new(
                 connection,
                 "inference_inputs",
                 ("performed_at", "cut_off", "payload_jsonb"),
@@ -142,10 +142,17 @@ class CycleTables:
         return {(row.prediction_config_id, row.performed_at) for row in rows}
 
     def add(self, window: Window, cycles: Sequence[Cycle], forecasts: Sequence[Forecast]) -> None:
-        """Commit a window's cycles and forecasts together; plans that were not carried out are replaced."""
+        """Commit a window's cycles and forecasts together; plans that were not carried out are replaced.
+
+        Cycles that another worker has ended meanwhile stay as it left them.
+        """
         if forecasts:
             self._database.ensure_months("forecasts", window.start, window.end)
         with self._database.transaction() as connection:
+            self._database.lock(connection, "cycles")
+            if ended := self.ended(window):
+                cycles = [one for one in cycles if (one.config_id, one.performed_at) not in ended]
+                forecasts = [one for one in forecasts if (one.cycle.config_id, one.cycle.performed_at) not in ended]
             connection.execute(
                 text("delete from cycles where window_start = :start and status in ('planned', 'running')"),
                 {"start": window.start},

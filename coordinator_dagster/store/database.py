@@ -72,6 +72,20 @@ class Database:
             _send(cursor, statement, buffer)
         return count
 
+    def copy_new(
+        self, connection: Connection, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]
+    ) -> int:
+        """COPY rows, but not those whose key is there: another worker was faster. Returns how many were new."""
+        names = ", ".join(columns)
+        connection.execute(text(f"create temporary table new_{table} (like {table} including defaults) on commit drop"))
+        self.copy(connection, f"new_{table}", columns, rows)
+        insert = f"insert into {table} ({names}) select {names} from new_{table} on conflict do nothing"
+        return connection.execute(text(insert)).rowcount
+
+    def lock(self, connection: Connection, what: str) -> None:
+        """Wait until no other transaction of this schema holds it; let go with the transaction."""
+        connection.execute(text("select pg_advisory_xact_lock(hashtext(:name))"), {"name": f"{self.schema}.{what}"})
+
     def ensure_months(self, table: str, start: datetime, end: datetime) -> None:
         """Create the monthly partitions of a table for `[start, end]`."""
         month = (start.year, start.month)
@@ -80,10 +94,7 @@ class Database:
             if (table, *month) not in self._months:
                 with self.transaction() as connection:
                     # Two processes may want the same month: `if not exists` alone races in PostgreSQL.
-                    connection.execute(
-                        text("select pg_advisory_xact_lock(hashtext(:name))"),
-                        {"name": f"{self.schema}.{table}"},
-                    )
+                    self.lock(connection, table)
                     connection.execute(
                         text(
                             f"create table if not exists {table}_{month[0]:04}_{month[1]:02} partition of {table} "

@@ -72,7 +72,9 @@ class ScoreTables:
         first, last = scores[0].forecast.performed_at, scores[-1].forecast.performed_at
         self._database.ensure_months("scores", first, last)
         with self._database.transaction() as connection:
-            self._database.copy(
+            # Two settlers may meet in a window: the sums of each must hold the scores of both.
+            self._database.lock(connection, "scores")
+            self._database.copy_new(
                 connection,
                 "scores",
                 COLUMNS,

@@ -28,7 +28,8 @@ def settling(windows: Sequence[Window]) -> dict[str, datetime]:
 
 # The cycles that settling these windows is about: those performed in them, and earlier ones whose truth
 # falls in them, so that the last cycles of a window are settled with the next.
-IN_WINDOWS = "c.performed_at < :end and (c.performed_at >= :start or c.resolvable_at > :start)"
+# A horizon is never 0, so the one index on `resolvable_at` finds both, however long the history.
+IN_WINDOWS = "c.performed_at < :end and c.resolvable_at > :start"
 
 SAME = "g.performed_at = c.performed_at and g.prediction_config_id = c.prediction_config_id"
 
@@ -56,7 +57,7 @@ class TruthTable:
 
     def add(self, truths: Sequence[Truth], version: str) -> None:
         with self._database.transaction() as connection:
-            self._database.copy(
+            self._database.copy_new(
                 connection,
                 "ground_truths",
                 COLUMNS,

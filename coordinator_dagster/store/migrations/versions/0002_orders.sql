@@ -32,6 +32,9 @@ alter table ground_truths
     add column order_id bigint references operator_orders,  -- the void or revise it follows
     add column given_up boolean not null default false;  -- VOID: its data had not come in time; only `revise` asks again
 
+-- Settling a window looks for the truths that fall in it, however long the history.
+create index on ground_truths (resolvable_at);
+
 -- A silent stretch of ticks: when the venue answered with nothing. Several agreeing answers make it QUIET.
 alter table market_gaps add column empty_answers timestamptz[] not null default '{}';
 
