@@ -9,8 +9,8 @@ from coordinator_dagster.audit.queries import BEGINNING, END, Query, Violation, 
 from coordinator_dagster.store.database import Database
 
 SHOWN = 20
-# The checks are few, long queries over whole tables: memory for their hashes helps, compiling them does not.
-FOR_LONG_QUERIES = "set local jit = off; set local work_mem = '64MB'"
+# Few long queries over whole tables: memory for hashes helps; compiling them, and remembering payloads, does not.
+FOR_LONG_QUERIES = "set local jit = off; set local work_mem = '64MB'; set local enable_memoize = off"
 
 
 def audit(

@@ -1,9 +1,10 @@
 """Settle everything again, from the stored facts, and compare: rules 4, 8 and 14."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+from coordinator_dagster.audit.queries import END
 from coordinator_dagster.errors import UserError
 from coordinator_dagster.feeds.base import Feed
 from coordinator_dagster.runtime import WINDOWS_AT_ONCE, Runtime
@@ -41,23 +42,27 @@ def resettle(runtime: Runtime, progress: Callable[[int], None]) -> list[Differen
     """
     competition, store = runtime.competition, runtime.store
     versions = competition.truth_version(), competition.score_version()
-    boards = store.boards.scored_windows(EPOCH, datetime.max.replace(tzinfo=EPOCH.tzinfo), versions[1])
-    if not boards:
-        raise UserError("nothing is settled in the present version of the slots; settle a window first")
-    windows = [competition.windows.at(start) for start in boards]
+    windows, boards = settled_windows(runtime), set(_boards(runtime))
     with scratch_schema(store.database, versions[0]) as database:
         again = Runtime(competition, Store(database))
         again.__dict__.update(feed=SettledFeed(runtime.feed), clock=runtime.clock)
-        for some in stretches(settling(runtime, windows), WINDOWS_AT_ONCE):
+        for some in stretches(windows, WINDOWS_AT_ONCE):
             again.resolve(some)
             again.score(some)
-            if made := [window for window in some if window.start in set(boards)]:
+            if made := [window for window in some if window.start in boards]:
                 again.aggregate(made)
                 again.rank(made)
             progress(len(some))
         return differences(store.database, database, versions)
 
 
-def settling(runtime: Runtime, boards: Sequence[Window]) -> list[Window]:
-    """Every window from the start to the last board."""
-    return runtime.competition.windows.between(runtime.competition.start, boards[-1].end)
+def settled_windows(runtime: Runtime) -> list[Window]:
+    """Every window from the competition's start to the last board; UserError when there is none."""
+    if not (boards := _boards(runtime)):
+        raise UserError("nothing is settled in the present version of the slots; settle a window first")
+    grid = runtime.competition.windows
+    return grid.between(runtime.competition.start, grid.at(boards[-1]).end)
+
+
+def _boards(runtime: Runtime) -> list[datetime]:
+    return runtime.store.boards.scored_windows(EPOCH, END, runtime.competition.score_version())

@@ -4,7 +4,7 @@ They are unpartitioned and look at the whole competition: checks of a partition 
 single partition only.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 import dagster as dg
 
 from coordinator_dagster.audit import audit
-from coordinator_dagster.audit.queries import Query, Violation, read_queries
+from coordinator_dagster.audit.queries import ASSETS, Query, Violation, read_queries
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.runtime import Runtime
 
@@ -32,6 +32,7 @@ class Check:
     severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR
 
 
+ALL = "every rule of the audit about the asset"
 WARN = dg.AssetCheckSeverity.WARN
 CHECKS = (
     Check("gaps", "market_records", "Nothing of the tape is missing.", ("gaps",), WARN),
@@ -48,7 +49,7 @@ CHECKS = (
     Check("coverage", "leaderboard", "Every model answered enough to be ranked.", ("coverage",), WARN),
     Check("rank_agrees_with_metric", "leaderboard", "Ranks follow from the ranking metric.", ("13_ranks",)),
     Check("versions_mixed", "leaderboard", "The board shown rests on one version of the slots.", ("14_mixed_board",)),
-    Check("audit", "leaderboard", "All the contest's rules hold over the stored tables; `coordinator audit`.", ("*",)),
+    *(Check("audit", asset, "Its rows keep the contest's rules; `coordinator audit`.", (ALL,)) for asset in ASSETS),
 )
 
 
@@ -83,7 +84,9 @@ def asset_checks(competition: Competition) -> dg.AssetChecksDefinition:
 
 def _queries(check: Check) -> list[Query]:
     known = {query.name: query for query in [*read_queries(OWN), *read_queries()]}
-    return read_queries() if check.queries == ("*",) else [known[name] for name in check.queries]
+    if check.queries == (ALL,):
+        return [query for query in read_queries() if query.asset == check.asset]
+    return [known[name] for name in check.queries]
 
 
 def _metadata(competition: Competition, found: Sequence[Violation]) -> dict[str, Any]:
@@ -105,12 +108,12 @@ def _metadata(competition: Competition, found: Sequence[Violation]) -> dict[str,
     return metadata
 
 
-def _moment(row: dict[str, Any]) -> datetime | None:
+def _moment(row: Mapping[str, Any]) -> datetime | None:
     """The instant or window that a row is about."""
     named = [row.get(name) for name in ("window_start", "performed_at")]
     return next((value for value in [*named, *row.values()] if isinstance(value, datetime)), None)
 
 
-def _table(rows: Sequence[dict[str, Any]]) -> str:
+def _table(rows: Sequence[Mapping[str, Any]]) -> str:
     lines = [list(rows[0]), ["---"] * len(rows[0]), *([str(value) for value in row.values()] for row in rows)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -4,6 +4,7 @@ import sys
 
 import typer
 
+from coordinator_dagster.cli.audit import audit
 from coordinator_dagster.cli.demo import demo
 from coordinator_dagster.cli.dev import dev
 from coordinator_dagster.cli.doctor import doctor
@@ -25,7 +26,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for command in (doctor, validate, replay, leaderboard, explain, packs, feed, demo, dev):
+for command in (doctor, validate, replay, leaderboard, audit, explain, packs, feed, demo, dev):
     app.command()(command)
 app.add_typer(order, name="order")
 app.add_typer(postgres, name="postgres")

@@ -1,11 +1,14 @@
 """Settling again finds the same, and finds what was tampered with."""
 
+import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from typer.testing import CliRunner
 
 from coordinator_dagster.audit.resettle import resettle
+from coordinator_dagster.cli import app
 from coordinator_dagster.clock import FixedClock
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.errors import UserError
@@ -75,3 +78,17 @@ def test_what_was_tampered_with_is_found(settled: Runtime, tampering: str, table
 def test_nothing_settled_is_said(competition: Callable[..., Competition]) -> None:
     with open_runtime(competition()) as runtime, pytest.raises(UserError, match="settle a window first"):
         resettle(runtime, lambda done: None)
+
+
+def test_from_the_command_line(settled: Runtime) -> None:
+    cli = CliRunner()
+    clean = cli.invoke(app, ["audit", "--resettle"])
+    assert clean.exit_code == 0, clean.output
+    assert "settled again: the same truths, scores and boards" in clean.output
+    with settled.store.database.transaction() as connection:
+        connection.exec_driver_sql("update leaderboards set final = not final")
+    found = cli.invoke(app, ["audit", "--resettle", "--json"])
+    assert found.exit_code == 1
+    (difference,) = json.loads(found.output)["differences"]
+    assert difference["table"] == "leaderboards"
+    assert difference["stored_only"] and difference["again_only"]

@@ -23,6 +23,11 @@ with priced_by as (
 ), tape as (
     select provider, asset, granularity, min(ts_event) as since
     from market_records where kind = 'tick' group by provider, asset, granularity
+), corrections as (
+    select distinct on (detail_jsonb->>'series', effective_at)
+           detail_jsonb->>'series' as series, effective_at as ts_event, detail_jsonb->'values' as corrected
+    from operator_orders where kind = 'correct'
+    order by detail_jsonb->>'series', effective_at, id desc
 ), compared as (
     select p.*, r.id as record_id, r.ts_event, t.since, coalesce(o.corrected, r.values_jsonb)->'price' as last_price
     from prices p
@@ -34,14 +39,10 @@ with priced_by as (
           and (m.known_at <= p.resolved_at or (select mode from competition) = 'replay')
         order by m.ts_event desc limit 1
     ) r on true
-    left join lateral (
-        select detail_jsonb->'values' as corrected from operator_orders
-        where kind = 'correct' and effective_at = r.ts_event
-          and detail_jsonb->>'series' = concat_ws('/', r.provider, r.asset, r.kind, r.granularity)
-        order by id desc limit 1
-    ) o on true
+    left join corrections o on o.ts_event = r.ts_event
+         and o.series = concat_ws('/', r.provider, r.asset, r.kind, r.granularity)
 )
-select prediction_config_id, performed_at, version, name, at, price as found, last_price as expected,
+select prediction_config_id, performed_at, version, name, at, price::text as given, last_price::text as expected,
        provider, asset, ts_event,
        case when record_id is null then 'no trade before it' else 'the last trade had another price' end as problem
 from compared

@@ -7,6 +7,6 @@ select prediction_config_id, performed_at, version, resolvable_at, resolved_at,
 from ground_truths
 where performed_at >= :start and performed_at < :end
   and (select mode from competition) = 'live'
-  and given_up and order_id is null
+  and status = 'VOID' and given_up and order_id is null
   and resolved_at < resolvable_at + interval '24 hours'
 order by performed_at, prediction_config_id

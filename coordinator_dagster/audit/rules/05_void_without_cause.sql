@@ -13,10 +13,8 @@ with priced_by as (
              with ordinality s(spec, place)
     where s.spec->>'asset' = c.scope_template_jsonb->>'asset'
     order by c.id, s.place
-), void as (
-    select g.*, p.asset, p.granularity,
-           date_bin(p.step, g.performed_at, 'epoch') - p.step as entry_ts,
-           date_bin(p.step, g.resolvable_at, 'epoch') - p.step as resolved_ts
+), void as materialized (
+    select g.*, p.asset, p.granularity, p.step
     from ground_truths g
     join priced_by p on p.id = g.prediction_config_id and p.kind = 'candle'
     where g.performed_at >= :start and g.performed_at < :end
@@ -25,12 +23,15 @@ with priced_by as (
       and exists (select from slot_versions v
                   where v.detail_jsonb->>'truth_version' = g.version
                     and v.detail_jsonb->'slots'->>'GROUND_TRUTH_RESOLVER' ~ '=slots.defaults:resolve_ground_truth ')
+), records as materialized (  -- to be joined as a whole: the index begins with the provider
+    select provider, asset, granularity, ts_event, ts_ingested from market_records where kind = 'candle'
 )
-select v.prediction_config_id, v.performed_at, v.version, v.resolvable_at, v.reason, v.resolved_at,
-       a.provider, a.ts_event as entry_candle, b.ts_event as resolving_candle
+select v.prediction_config_id, v.performed_at, v.version, v.resolvable_at, v.reason, v.resolved_at, r.provider,
+       min(r.ts_event) as entry_candle, max(r.ts_event) as resolving_candle
 from void v
-join market_records a on a.asset = v.asset and a.kind = 'candle' and a.granularity = v.granularity
-     and a.ts_event = v.entry_ts and a.ts_ingested < v.resolved_at
-join market_records b on b.asset = v.asset and b.kind = 'candle' and b.granularity = v.granularity
-     and b.ts_event = v.resolved_ts and b.ts_ingested < v.resolved_at and b.provider = a.provider
-order by v.performed_at, v.prediction_config_id
+cross join lateral (values (v.performed_at), (v.resolvable_at)) n(at)
+join records r on r.asset = v.asset and r.granularity = v.granularity
+     and r.ts_event = date_bin(v.step, n.at, 'epoch') - v.step and r.ts_ingested < v.resolved_at
+group by 1, 2, 3, 4, 5, 6, 7
+having count(*) = 2
+order by 2, 1

@@ -2,7 +2,7 @@
 -- asset: leaderboard
 -- title: a final board counts other cycles than the rollups of its look-back do
 select l.window_start, l.computed_at, l.version, e.entry->>'model_id' as model_id,
-       e.entry->'score'->'payload'->'due' as due, e.entry->'score'->'payload'->'answered' as answered,
+       e.entry->'score'->'payload'->>'due' as due, e.entry->'score'->'payload'->>'answered' as answered,
        coalesce(r.due, 0) as right_due, coalesce(r.answered, 0) as right_answered
 from leaderboards l
 join slot_versions v on v.version = l.version

@@ -19,7 +19,7 @@ with scored as (
     union all
     select s."table", s.computed_at, s.model_id, s.version, 'ranking.value', s.score->'ranking'->'value' from scored s
 )
-select *
+select "table", computed_at, model_id, version, name, left(value::text, 80) as value
 from numbers
 where value is null
    or jsonb_typeof(value) not in ('number', 'null')

@@ -13,7 +13,7 @@ with valued as (
     from operator_orders
     where kind = 'correct'
 )
-select "table", series, ts_event, values_jsonb
+select "table", series, ts_event, left(values_jsonb::text, 300) as "values"
 from valued
 where not coalesce(case kind
     when 'tick' then values_jsonb @@ 'strict $.price > 0 && $.price < 1e300'

@@ -1,7 +1,7 @@
 -- rule: 9
 -- asset: ground_truths
 -- title: a price or a return of a truth that is no number
-select g.prediction_config_id, g.performed_at, g.version, p.name, p.value
+select g.prediction_config_id, g.performed_at, g.version, p.name, left(p.value::text, 80) as value
 from ground_truths g
 cross join lateral (values
     ('entry_price', g.truth_jsonb->'entry_price', 0),

@@ -9,14 +9,15 @@ with charged as (
     where s.performed_at >= :start and s.performed_at < :end and s.status = 'CHARGED'
 ), ruled as (
     select distinct performed_at, prediction_config_id, version, rules->'missing'->>'rule' as rule,
-           ((rules->'missing'->>'percentile')::numeric / 100)::float8 as percentile,
+           (rules->'missing'->>'percentile')::numeric / 100 as percentile,
            (rules->>'worst_score')::float8 as worst,
            case rules->>'score_direction' when 'asc' then 1 else -1 end as best_first
     from charged
 ), due as (
     select r.performed_at, r.prediction_config_id, r.version, r.rule, r.percentile, count(s.score_value) as answers,
            case when r.rule = 'worst' or count(s.score_value) < 3 then r.worst
-                else r.best_first * percentile_disc(r.percentile) within group (order by r.best_first * s.score_value)
+                else (array_agg(s.score_value order by r.best_first * s.score_value)
+                      filter (where s.score_value is not null))[ceil(r.percentile * count(s.score_value))::int]
            end as expected
     from ruled r
     left join scores s on s.performed_at = r.performed_at and s.prediction_config_id = r.prediction_config_id

@@ -18,7 +18,7 @@ with entries as (
     from entries
     where ranked
 )
-select window_start, version, model_id, value, rank, right_rank, place, right_place,
+select window_start, version, model_id, value, rank::text, right_rank, place, right_place,
        case when value is null then 'no value, but a rank'
             when rank is distinct from to_jsonb(right_rank) then 'another rank than its value''s'
             else 'listed at another place than its rank''s' end as problem
