@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: help setup demo dev test check bench clean
+.PHONY: help setup demo dev test check crash bench clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
@@ -31,6 +31,9 @@ check: setup ## linters and types
 
 test: check ## linters, types and tests; ARGS="-m oracle"
 	$(BIN)/pytest $(ARGS)
+
+crash: setup ## kill -9 at every point of every asset, and at many random ones: most of an hour; ARGS="-k scores"
+	COORDINATOR_TEST_KILLS=every $(BIN)/pytest -m crash $(ARGS)
 
 bench: setup ## measure; NAME=replay
 	$(BIN)/python -m benchmarks $(NAME) $(ARGS)

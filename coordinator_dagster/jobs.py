@@ -13,7 +13,6 @@ from coordinator_dagster.levers.carry_out import carry_out
 from coordinator_dagster.levers.request import Request
 from coordinator_dagster.orders import OrderKind
 from coordinator_dagster.runtime import open_runtime
-from coordinator_dagster.store.store import open_as_it_stands, open_store
 
 Kind = Enum("Kind", {kind: kind for kind in get_args(OrderKind)})  # type: ignore[misc]
 
@@ -56,9 +55,8 @@ def order_job(competition: Competition) -> dg.JobDefinition:
 
     @dg.op(name=f"{competition.schema}_give_order", pool=f"{competition.schema}_batch")
     def give_order(context: dg.OpExecutionContext, config: OrderConfig) -> None:
-        opening = open_as_it_stands if config.kind == Kind["configs"] else open_store
         try:
-            with open_runtime(competition, opening) as runtime:
+            with open_runtime(competition, as_it_stands=config.kind == Kind["configs"]) as runtime:
                 outcome = carry_out(runtime, _request(config))
         except UserError as error:
             raise dg.Failure(str(error), allow_retries=False) from None

@@ -1,6 +1,6 @@
 """What the stages work with, opened from a competition: store, feed, runner and clock."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +12,7 @@ from coordinator_dagster.feeds.registry import create_from_env
 from coordinator_dagster.runners.local import LocalRunner
 from coordinator_dagster.stages import board, ingest, inputs, predict, resolve, score
 from coordinator_dagster.stages.ingest import contest_series
-from coordinator_dagster.store.store import Store, open_store
+from coordinator_dagster.store.store import Store, open_as_it_stands, open_store
 from coordinator_dagster.windows import Window
 
 # How much of the past one pass works on: a day bounds the memory, and is enough for bulk.
@@ -86,9 +86,12 @@ class Runtime:
 
 
 @contextmanager
-def open_runtime(competition: Competition, opening: Callable[[Competition], Store] = open_store) -> Iterator[Runtime]:
-    """The runtime, closed again at the end: no process and no connection is left."""
-    runtime = Runtime(competition, opening(competition))
+def open_runtime(competition: Competition, as_it_stands: bool = False) -> Iterator[Runtime]:
+    """The runtime, closed again at the end: no process and no connection is left.
+
+    A changed pack is refused, but for the order that makes it stand: `as_it_stands`.
+    """
+    runtime = Runtime(competition, (open_as_it_stands if as_it_stands else open_store)(competition))
     try:
         yield runtime
     finally:

@@ -14,7 +14,7 @@ from coordinator_dagster.errors import UserError
 from coordinator_dagster.levers.carry_out import carry_out
 from coordinator_dagster.levers.request import Request
 from coordinator_dagster.runtime import open_runtime
-from coordinator_dagster.store.store import open_as_it_stands, open_store
+from coordinator_dagster.store.store import open_store
 
 order = typer.Typer(
     help="Give an order: end, pause, void, correct, … Each is kept with its reason.", no_args_is_help=True
@@ -36,9 +36,7 @@ def _give(request: Request, by: str | None, at: str | None, until: str | None = 
         at=parse_moment("--at", at) if at else None,
         until=parse_moment("--until", until) if until else None,
     )
-    # A changed pack is refused by everything but the order that makes it stand.
-    opening = open_as_it_stands if request.kind == "configs" else open_store
-    with open_runtime(read_competition(), opening) as runtime:
+    with open_runtime(read_competition(), as_it_stands=request.kind == "configs") as runtime:
         outcome = carry_out(runtime, request)
     for line in [f"order {outcome.order}: {request.kind}, {request.reason}", *outcome.done]:
         console.print(line, soft_wrap=True)

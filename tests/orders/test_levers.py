@@ -16,7 +16,6 @@ from coordinator_dagster.levers.request import Request
 from coordinator_dagster.packs import available_packs
 from coordinator_dagster.replay import replay
 from coordinator_dagster.runtime import Runtime, open_runtime
-from coordinator_dagster.store.store import open_as_it_stands
 from tests.tables import settled_tables
 
 Make = Callable[..., Competition]
@@ -215,7 +214,7 @@ def test_a_changed_config_becomes_a_new_version_and_history_stays(
     changed = read_competition(made.home)
     with pytest.raises(UserErrors, match="coordinator order configs"), open_runtime(changed):
         pass
-    with open_runtime(changed, open_as_it_stands) as runtime:
+    with open_runtime(changed, as_it_stands=True) as runtime:
         with pytest.raises(UserErrors, match="cycles have ended through"):
             give(runtime, "configs", at(30))
         give(runtime, "configs", at(60), "a longer horizon")
