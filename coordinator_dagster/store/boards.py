@@ -85,8 +85,8 @@ class BoardTables:
                         " scores_by_scope_jsonb = cast(:scopes as jsonb), updated_at = now(), "
                         " meta_jsonb = meta_jsonb || jsonb_build_object('scored_through', cast(:at as text)) "
                         "where id = :id and coalesce(meta_jsonb->>'scored_through', '') <= :at "
-                        "and (overall_score_jsonb, scores_by_scope_jsonb) is distinct from "
-                        " (cast(:overall as jsonb), cast(:scopes as jsonb))"
+                        "and (overall_score_jsonb, scores_by_scope_jsonb, meta_jsonb->>'scored_through') "
+                        " is distinct from (cast(:overall as jsonb), cast(:scopes as jsonb), cast(:at as text))"
                     ),
                     {
                         "id": entry["model_id"],
