@@ -8,6 +8,7 @@ import orjson
 from sqlalchemy import text
 
 from coordinator_dagster.store.database import Database
+from coordinator_dagster.store.truths import performed_since
 from coordinator_dagster.windows import Window
 from slots.views import ModelView
 
@@ -144,16 +145,23 @@ class BoardTables:
 
         A cycle has ended when it is MISSED, or has a truth and (all at once) its forecasts their scores.
         """
-        same = "{0}.performed_at = c.performed_at and {0}.prediction_config_id = c.prediction_config_id"
+        same = (
+            "{0}.performed_at = c.performed_at and {0}.prediction_config_id = c.prediction_config_id "
+            "and {0}.performed_at >= :since and {0}.performed_at < :until"
+        )
         rows = self._database.read(
             "select to_timestamp(ceil(extract(epoch from c.resolvable_at) / :length) * :length) as window_end, "
             f" count(*) as ended from cycles c left join ground_truths g on g.version = :truth and {same.format('g')} "
-            "where c.resolvable_at > :after and c.resolvable_at <= :until and (c.status = 'MISSED' "
-            " or g.version is not null "
-            f"  and (exists (select from scores s where s.version = :version and {same.format('s')}) "
-            f"       or not exists (select from forecasts f where {same.format('f')}))) group by 1",
+            # Said of both: else the truths of all of history are read for the join.
+            " and g.resolvable_at > :after and g.resolvable_at <= :until "
+            "where c.resolvable_at > :after and c.resolvable_at <= :until "
+            # `case`, for its order: with `or` the planner looks for scores before and again after the join.
+            " and case when c.status = 'MISSED' then true when g.version is null then false "
+            f"  else exists (select from scores s where s.version = :version and {same.format('s')}) "
+            f"   or not exists (select from forecasts f where {same.format('f')}) end group by 1",
             after=after,
             until=until,
+            since=performed_since(self._database, after, until),
             length=length.total_seconds(),
             truth=truth_version,
             version=version,

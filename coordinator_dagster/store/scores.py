@@ -8,7 +8,7 @@ from sqlalchemy import Connection, text
 
 from coordinator_dagster.stages.facts import ScoreRow, Unscored
 from coordinator_dagster.store.database import Database
-from coordinator_dagster.store.truths import IN_WINDOWS, settling
+from coordinator_dagster.store.truths import IN_WINDOWS, performed_since, settling
 from coordinator_dagster.windows import Window
 from slots.views import Rollup, Score, ScoredPrediction
 
@@ -153,11 +153,12 @@ class ScoreTables:
             " s.score_scored_at from scores s join forecasts f on f.performed_at = s.performed_at "
             " and f.prediction_config_id = s.prediction_config_id and f.model_id = s.model_id "
             "where s.version = :version and s.resolvable_at > :after and s.resolvable_at <= :until "
-            " and s.status <> 'EXEMPT' "
+            " and s.status <> 'EXEMPT' and f.performed_at >= :since and f.performed_at < :until "
             "order by s.performed_at, s.prediction_config_id, s.model_id",
             version=version,
             after=after,
             until=until,
+            since=performed_since(self._database, after, until),
         )
         return [
             ScoredPrediction(

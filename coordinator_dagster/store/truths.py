@@ -28,10 +28,26 @@ def settling(windows: Sequence[Window]) -> dict[str, datetime]:
 
 # The cycles that settling these windows is about: those performed in them, and earlier ones whose truth
 # falls in them, so that the last cycles of a window are settled with the next.
-# A horizon is never 0, so the one index on `resolvable_at` finds both, however long the history.
-IN_WINDOWS = "c.performed_at < :end and c.resolvable_at > :start"
-
+# Each half is a range of an index, so it costs the same however long the history before and after is.
+IN_WINDOWS = (
+    "(c.performed_at >= :start and c.performed_at < :end or c.resolvable_at > :start and c.resolvable_at <= :end)"
+)
 SAME = "g.performed_at = c.performed_at and g.prediction_config_id = c.prediction_config_id"
+
+
+def performed_since(database: Database, after: datetime, until: datetime) -> datetime:
+    """Since when the cycles resolvable in `(after, until]` were performed, at the earliest.
+
+    Forecasts and scores are kept by month of `performed_at`: with this bound a query reads the look-back's alone.
+    """
+    # Not min(performed_at): for that PostgreSQL walks all of history in order of performed_at.
+    longest = database.read(
+        "select max(resolvable_at - performed_at) as horizon from cycles "
+        "where resolvable_at > :after and resolvable_at <= :until",
+        after=after,
+        until=until,
+    )[0].horizon
+    return after - longest if longest else after
 
 
 class TruthTable:

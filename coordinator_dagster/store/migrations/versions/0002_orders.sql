@@ -34,6 +34,7 @@ alter table ground_truths
 
 -- Settling a window looks for the truths that fall in it, however long the history.
 create index on ground_truths (resolvable_at);
+alter table cycles drop constraint cycles_pkey, add primary key (performed_at, prediction_config_id);
 
 -- A silent stretch of ticks: when the venue answered with nothing. Several agreeing answers make it QUIET.
 alter table market_gaps add column empty_answers timestamptz[] not null default '{}';
