@@ -102,9 +102,9 @@ def run(arguments: list[str]) -> dict[str, Any]:
             for case in cases:
                 console.print(f"{aggregator}: making {case.hours * PER_HOUR:,} earlier predictions")
                 in_a_process_of_its_own(seed, case, options.repetitions)
-            # Short and long in turn, so that a machine that slows down slows both.
+            # Short and long in turn, and each of them first in turn: a machine that slows down slows both.
             for turn in range(options.repetitions):
-                for case in cases:
+                for case in cases[:: -1 if turn % 2 else 1]:
                     measured = in_a_process_of_its_own(settle, case, turn)
                     found.setdefault((aggregator, case.hours), []).append(measured)
                     console.print(f"{aggregator}, after {case.hours * PER_HOUR:,}: settled in {measured.total:.3f} s")
@@ -194,7 +194,8 @@ def measure(steps: Mapping[str, Callable[[], Any]]) -> tuple[Measured, list[Any]
 
 def result(found: Mapping[tuple[str, int], Sequence[Measured]], small: int, large: int) -> dict[str, Any]:
     def ratio(who: str, figure: Callable[[Measured], float]) -> float:
-        return median(map(figure, found[who, large])) / median(map(figure, found[who, small]))
+        """Of each turn's two, seconds apart; the median of the turns."""
+        return median(figure(b) / figure(a) for a, b in zip(found[who, small], found[who, large], strict=True))
 
     def exponent(who: str) -> float:
         return math.log(ratio(who, lambda one: one.total)) / math.log(large / small)

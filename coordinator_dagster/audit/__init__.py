@@ -10,9 +10,7 @@ from coordinator_dagster.store.database import Database
 
 SHOWN = 20
 # Few long queries over whole tables: memory for hashes helps; compiling them, and remembering payloads, does not.
-FOR_LONG_QUERIES = (
-    "set local jit = off; set local work_mem = '64MB'; set local enable_memoize = off; set local enable_nestloop = off"
-)
+FOR_LONG_QUERIES = "set local jit = off; set local work_mem = '64MB'; set local enable_memoize = off"
 
 
 def audit(

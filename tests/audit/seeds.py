@@ -29,8 +29,9 @@ CANDLE = at(-10, "ts_event")
 LIVE = "update competition set mode = 'live';"
 LAST_BOARD = "window_start = (select max(window_start) from leaderboards)"
 ORDER = "insert into operator_orders (kind, effective_at, until, model_id, reason, given_by, given_at, detail_jsonb)"
-TICK = """insert into market_records (provider, asset, kind, granularity, ts_event, event_end, known_at, values_jsonb)
-    select provider, asset, 'tick', '1s', ts_event, ts_event, ts_event, '{"price": 1}'
+TICK = """insert into market_records
+        (provider, asset, kind, granularity, ts_event, event_end, known_at, ts_ingested, values_jsonb)
+    select provider, asset, 'tick', '1s', ts_event, ts_event, ts_event, ts_ingested, '{"price": 1}'
     from market_records where """
 
 

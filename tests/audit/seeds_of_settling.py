@@ -100,6 +100,12 @@ RULES_11_AND_12 = [
     ),
     Seed(
         "12_charged_unjustly",
+        "a charge for what the scorer could score of nobody",
+        f"""update scores set status = 'EXEMPT', score_value = null, score_success = false where {CYCLE};
+            update scores set status = 'CHARGED', score_failed_reason = 'CHARGED: no score, it raised' where {ONE}""",
+    ),
+    Seed(
+        "12_charged_unjustly",
         "a charge for our fault",
         f"update forecasts set status = 'PLATFORM_FAULT' where {CHARGED}",
     ),

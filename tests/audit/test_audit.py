@@ -95,6 +95,30 @@ def test_a_competition_on_other_series_has_no_violation(competition: Callable[..
         assert audit(runtime.store.database, runtime.clock.now()) == []
 
 
+def test_a_trade_that_came_after_the_truth_does_not_give_its_price(competition: Callable[..., Competition]) -> None:
+    """A quiet moment has the last price; a trade that is seen later enters as new and changes no truth."""
+    made = competition(pack="realtime", competition_end="2026-01-05T01:00Z")
+    with open_runtime(made) as runtime:
+        replay(runtime, made.windows.between(made.start, made.settings.competition_end), lambda done: None)
+        reported = {}
+        for ingested in ("ts_ingested", "now()"):
+            with runtime.store.database.engine.connect() as connection:
+                connection.exec_driver_sql(
+                    "update market_records set ts_event = ts_event - interval '0.5 seconds' "
+                    "where kind = 'tick' and ts_event = '2026-01-05T00:20Z'"
+                )
+                connection.exec_driver_sql(
+                    "insert into market_records (provider, asset, kind, granularity, ts_event, event_end, known_at, "
+                    " values_jsonb, ts_ingested) select provider, asset, kind, granularity, event_end, event_end, "
+                    f" known_at, '{{\"price\": 1}}', {ingested} from market_records "
+                    "where kind = 'tick' and event_end = '2026-01-05T00:20Z'"
+                )
+                found = audit_connection(connection, runtime.clock.now())
+                reported[ingested] = "03_tick_prices" in {one.query.name for one in found}
+                connection.rollback()
+    assert reported == {"ts_ingested": True, "now()": False}
+
+
 def test_a_closed_live_window_has_no_violation(competition: Callable[..., Competition]) -> None:
     made = competition(mode="live")
     with open_runtime(made) as runtime:

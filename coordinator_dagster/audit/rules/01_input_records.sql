@@ -14,16 +14,16 @@ with given as (
         union all
         select 'tick', t from jsonb_array_elements(case jsonb_typeof(p.ticks) when 'array' then p.ticks end) t
     ) r
-    where i.performed_at >= :start and i.performed_at < :end and jsonb_typeof(r.record->'ts') = 'number'
+    where i.performed_at >= :start and i.performed_at < :end
     group by p.symbol, r.kind, r.record
 ), timed as (
-    select *, to_timestamp((record->>'ts')::float8) as ts_event,
+    select *, case jsonb_typeof(record->'ts') when 'number' then to_timestamp((record->>'ts')::float8) end as ts_event,
            case kind when 'candle' then interval '1 minute' else interval '0' end as lasts
     from given
 ), records as materialized (  -- to be joined as a whole: the index begins with the provider
     select provider, asset, kind, granularity, ts_event, known_at, values_jsonb
     from market_records where kind = 'candle' and granularity = '1m' or kind = 'tick' and granularity = '1s'
-), tape as (
+), tape as materialized (
     select asset, kind, min(ts_event) as since from records group by asset, kind
 ), compared as (
     select t.performed_at, t.cut_off, t.asset, t.kind, t.ts_event, t.record, t.ts_event + t.lasts as event_end,
@@ -41,6 +41,7 @@ with given as (
         order by id desc limit 1
     ) o on true
     cross join lateral (select coalesce(o.corrected, r.values_jsonb)) v(known)
+    where t.ts_event is not null
     group by t.performed_at, t.cut_off, t.asset, t.kind, t.ts_event, t.record, t.lasts
 )
 select c.performed_at, c.cut_off, c.asset, c.kind, c.ts_event, c.record::text,

@@ -2,7 +2,7 @@
 -- asset: ground_truths
 -- title: a price of a truth is not the close at the last boundary before its time
 -- Truths of the default shape only; the first series of the asset gives the price.
-with priced_by as (
+with priced_by as materialized (
     select distinct on (c.id, s.spec->>'asset') c.id, s.spec->>'asset' as asset, s.spec->>'kind' as kind,
            s.spec->>'granularity' as granularity
     from scheduled_prediction_configs c,
@@ -27,9 +27,9 @@ with priced_by as (
       and g.truth_jsonb ?& array['asset', 'entry_price', 'resolved_price', 'source']
 ), records as materialized (  -- all at once: a look into the index for each price takes ten times as long
     select provider, asset, kind, granularity, ts_event, values_jsonb from market_records where kind = 'candle'
-), tape as (
+), tape as materialized (
     select provider, asset, granularity, min(ts_event) as since from records group by provider, asset, granularity
-), corrections as (
+), corrections as materialized (
     select distinct on (detail_jsonb->>'series', effective_at)
            detail_jsonb->>'series' as series, effective_at as ts_event, detail_jsonb->'values' as corrected
     from operator_orders where kind = 'correct'

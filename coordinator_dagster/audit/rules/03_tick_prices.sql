@@ -1,9 +1,9 @@
 -- rule: 3
 -- asset: ground_truths
 -- title: a price of a truth is not the last trade at or before its time
--- Truths of the default shape only. A trade that was seen after a quiet moment had its price changes nothing: live,
--- what was known when the truth was found counts.
-with priced_by as (
+-- Truths of the default shape only. A trade that came after a quiet moment had its price changes nothing: what was on
+-- the tape when the truth was found counts.
+with priced_by as materialized (
     select distinct on (c.id, s.spec->>'asset') c.id, s.spec->>'asset' as asset, s.spec->>'kind' as kind,
            s.spec->>'granularity' as granularity
     from scheduled_prediction_configs c,
@@ -20,10 +20,10 @@ with priced_by as (
         ('resolved_price', g.resolvable_at, g.truth_jsonb->'resolved_price')) p(name, at, price)
     where g.performed_at >= :start and g.performed_at < :end and g.status = 'RESOLVED' and not g.external
       and g.truth_jsonb ?& array['asset', 'entry_price', 'resolved_price', 'source']
-), tape as (
+), tape as materialized (
     select provider, asset, granularity, min(ts_event) as since
     from market_records where kind = 'tick' group by provider, asset, granularity
-), corrections as (
+), corrections as materialized (
     select distinct on (detail_jsonb->>'series', effective_at)
            detail_jsonb->>'series' as series, effective_at as ts_event, detail_jsonb->'values' as corrected
     from operator_orders where kind = 'correct'
@@ -36,7 +36,7 @@ with priced_by as (
         select * from market_records m
         where m.provider = p.provider and m.asset = p.asset and m.kind = 'tick' and m.granularity = p.granularity
           and m.ts_event <= p.at
-          and (m.known_at <= p.resolved_at or (select mode from competition) = 'replay')
+          and m.ts_ingested <= p.resolved_at
         order by m.ts_event desc limit 1
     ) r on true
     left join corrections o on o.ts_event = r.ts_event

@@ -2,7 +2,7 @@
 -- asset: ground_truths
 -- title: VOID over a fixed tape that held both prices when it was given up
 -- The default resolver over candles only: other resolvers have other reasons. The end of a competition is one, too.
-with priced_by as (
+with priced_by as materialized (
     select distinct on (c.id) c.id, s.spec->>'asset' as asset, s.spec->>'granularity' as granularity,
            substring(s.spec->>'granularity', '^[0-9]+')::float8 * case right(s.spec->>'granularity', 1)
                when 's' then interval '1 second' when 'm' then interval '1 minute'

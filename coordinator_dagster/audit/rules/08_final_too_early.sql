@@ -5,7 +5,7 @@ with versions as (
     select version, detail_jsonb->>'truth_version' as truth_version,
            make_interval(hours => (detail_jsonb->'rules'->>'look_back_hours')::int) as look_back
     from slot_versions
-), unscored as (
+), unscored as materialized (
     select v.version, f.prediction_config_id, f.performed_at, count(*) as forecasts
     from versions v
     cross join forecasts f
@@ -15,7 +15,7 @@ with versions as (
           where s.performed_at = f.performed_at and s.prediction_config_id = f.prediction_config_id
             and s.model_id = f.model_id and s.version = v.version)
     group by v.version, f.prediction_config_id, f.performed_at
-), unended as (
+), unended as materialized (
     select v.version, v.look_back, c.prediction_config_id, c.performed_at, c.resolvable_at,
            case when c.status <> 'PERFORMED' then 'it has not been performed'
                 when g.status is null then 'it has no truth'
