@@ -1,13 +1,24 @@
 """The one place where the coordinator asks for the time."""
 
 import asyncio
+import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
+
+import httpx
+
+from coordinator_dagster.errors import UserError
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+TIMEOUT_SECONDS = 5
 
 
 class Clock(Protocol):
-    """Tells the time in UTC and waits for it."""
+    """Tells the time in UTC and waits for it. Seconds of this clock pass `speed` times as fast as real ones."""
+
+    @property
+    def speed(self) -> float: ...
 
     def now(self) -> datetime: ...
 
@@ -17,12 +28,41 @@ class Clock(Protocol):
 class SystemClock:
     """The machine's clock."""
 
+    speed = 1.0
+
     def now(self) -> datetime:
         return datetime.now(UTC)
 
     async def sleep_until(self, moment: datetime) -> None:
-        while (left := (moment - self.now()).total_seconds()) > 0:
-            await asyncio.sleep(left)
+        await _wait(self, moment)
+
+
+class VenueClock:
+    """A venue's own clock, that may run faster than real time: asked once at `url`, then followed.
+
+    The answer is JSON: `{"now_ms": milliseconds since the epoch, "speed": its seconds per real second}`, as the
+    stand-in exchange gives it at `/_control/clock`. UserError when it is not.
+    """
+
+    def __init__(self, url: str) -> None:
+        asked = time.monotonic()
+        try:
+            answer = httpx.get(url, timeout=TIMEOUT_SECONDS).raise_for_status().json()
+            now_ms, self.speed = float(answer["now_ms"]), float(answer["speed"])
+        except (httpx.HTTPError, ValueError, TypeError, LookupError) as error:
+            raise UserError(
+                f"CLOCK_URL={url} does not tell the time: {error!r}; unset it, or start the venue"
+            ) from None
+        if self.speed <= 0:
+            raise UserError(f"CLOCK_URL={url}: the clock stands still (speed {self.speed:g}); let it run")
+        # It was read between the question and the answer.
+        self._mark, self._then = (asked + time.monotonic()) / 2, EPOCH + timedelta(milliseconds=now_ms)
+
+    def now(self) -> datetime:
+        return self._then + timedelta(seconds=(time.monotonic() - self._mark) * self.speed)
+
+    async def sleep_until(self, moment: datetime) -> None:
+        await _wait(self, moment)
 
 
 @dataclass
@@ -30,9 +70,20 @@ class FixedClock:
     """A clock that stands still, for replays over a tape that has ended and for tests."""
 
     moment: datetime
+    speed: float = 1.0
 
     def now(self) -> datetime:
         return self.moment
 
     async def sleep_until(self, moment: datetime) -> None:
         self.moment = max(self.moment, moment)
+
+
+async def _wait(clock: Clock, moment: datetime) -> None:
+    while (left := (moment - clock.now()).total_seconds()) > 0:
+        await asyncio.sleep(left / clock.speed)
+
+
+def open_clock(url: str | None) -> Clock:
+    """The clock of a competition: the machine's, or the one at CLOCK_URL."""
+    return VenueClock(url) if url else SystemClock()

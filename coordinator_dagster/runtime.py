@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
-from coordinator_dagster.clock import Clock, FixedClock, SystemClock
+from coordinator_dagster.clock import Clock, FixedClock, open_clock
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.feeds.base import Feed
 from coordinator_dagster.feeds.registry import create_from_env
@@ -19,7 +19,7 @@ from coordinator_dagster.windows import Window
 WINDOWS_AT_ONCE = 24
 
 
-def open_feed(competition: Competition) -> Feed:
+def open_feed(competition: Competition, clock: Clock | None = None) -> Feed:
     """The feed of FEED_PROVIDER, for FEED_ASSETS or else for the pack's; UserError for what it lacks.
 
     Where neither names an asset there is no market, and FEED_PROVIDER has nothing to provide.
@@ -28,7 +28,8 @@ def open_feed(competition: Competition) -> Feed:
     assets = settings.feed_assets or sorted({one.asset for one in competition.pack.series})
     provider = settings.feed_provider if assets else "none"
     return create_from_env(
-        settings.model_copy(update={"feed_assets": assets, "feed_provider": provider}), SystemClock()
+        settings.model_copy(update={"feed_assets": assets, "feed_provider": provider}),
+        clock or open_clock(settings.clock_url),
     )
 
 
@@ -40,16 +41,20 @@ class Runtime:
     store: Store
 
     @cached_property
+    def _present(self) -> Clock:
+        return open_clock(self.competition.settings.clock_url)
+
+    @cached_property
     def feed(self) -> Feed:
-        return open_feed(self.competition)
+        return open_feed(self.competition, self._present)
 
     @cached_property
     def clock(self) -> Clock:
-        """The machine's clock; over a tape that has ended, the tape's end."""
-        if not self.feed.fixed:
-            return SystemClock()
+        """The machine's clock, or the one at CLOCK_URL; in a replay over a tape that has ended, the tape's end."""
+        if self.competition.settings.mode == "live" or not self.feed.fixed:
+            return self._present
         ends = [self.feed.known_through(one) for one in contest_series(self.competition, self.feed)]
-        return FixedClock(min(ends)) if ends else SystemClock()
+        return FixedClock(min(ends)) if ends else self._present
 
     @cached_property
     def runner(self) -> LocalRunner:

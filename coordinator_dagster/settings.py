@@ -45,6 +45,7 @@ class Settings(BaseSettings):
     feed_backfill_minutes: int = Field(180, ge=0, description="history fetched before the first window")
     feed_candles_window: int = Field(120, ge=1, description="candles in the default input")
     feed_base_url: str | None = Field(None, description="the venue's address; unset: its own")
+    feed_stream_url: str | None = Field(None, description="its websockets; unset: as FEED_BASE_URL, else its own")
     feed_seed: int = Field(1, description="of the simulated feed")
     feed_tape_dir: Path | None = Field(None, description="folder of the replay feed")
     feed_tape_provider: str | None = Field(None, description="which provider's files; unset: first by name")
@@ -52,6 +53,10 @@ class Settings(BaseSettings):
     models_dir: Path = Field(Path("examples/models"), description="the local runner's models")
     model_runner_timeout_seconds: float = Field(60, gt=0, description="a model is killed after that")
     model_base_classname: str = Field("slots.tracker.TrackerBase", description="what models subclass")
+    clock_url: str | None = Field(None, description="a venue's clock to follow; unset: the machine's")
+    checkpoint_interval_seconds: int | None = Field(None, gt=0, description="live: settle so often; unset: the pack's")
+    sensors: bool = Field(True, description="live: start and settle by themselves, once the daemon runs")
+    failure_webhook_url: SecretStr | None = Field(None, description="failed runs are posted there, as Slack takes it")
     slot_version: str = Field("", description="change it to have everything scored anew")
 
     @field_validator("competition")

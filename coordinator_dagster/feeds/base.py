@@ -1,13 +1,15 @@
 """What a feed is: it pulls a range of history, and it pushes what happens."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from coordinator_dagster.clock import Clock
 from slots.market import Kind, MarketRecord, Series
+
+MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
@@ -17,6 +19,16 @@ class Offer:
     series: Series
     first: datetime | None = None
     last: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What became final of a series: all its records with `after < event_end <= through`, oldest first."""
+
+    series: Series
+    after: datetime
+    through: datetime
+    records: Sequence[MarketRecord]
 
 
 class Feed(Protocol):
@@ -50,8 +62,12 @@ class Feed(Protocol):
         """
         ...
 
-    def listen(self, series: Sequence[Series]) -> AsyncIterator[MarketRecord]:
-        """The records of these series as they become final, for ever."""
+    def listen(self, since: Mapping[Series, datetime]) -> AsyncIterator[Heard]:
+        """Each series from its moment on, for ever: what was missed, then what becomes final.
+
+        The pieces of a series follow on one another without a hole. Raises FeedError when the source fails after
+        its retries; listening again from where it ended loses nothing.
+        """
         ...
 
 
@@ -60,22 +76,24 @@ class FeedError(Exception):
 
 
 async def listen_by_polling(
-    feed: Feed, series: Sequence[Series], clock: Clock, seconds: float
-) -> AsyncIterator[MarketRecord]:
-    """Push by pulling: fetch what each series has become every `seconds`, in a thread of its own."""
-
-    def news(one: Series, after: datetime) -> tuple[datetime, list[MarketRecord]]:
-        until = feed.known_through(one)
-        if until <= after:
-            return after, []
-        # `fetch` ends before its end, but a tick at `until` is final: one microsecond more
-        found = feed.fetch(one, after - one.step, until + timedelta(microseconds=1))
-        return until, [record for record in found if after < record.event_end <= until]
-
-    after = {one: await asyncio.to_thread(feed.known_through, one) for one in series}
+    feed: Feed, since: Mapping[Series, datetime], clock: Clock, seconds: float
+) -> AsyncIterator[Heard]:
+    """Push by pulling: fetch what each series has become every `seconds` of the clock, in a thread of its own."""
+    after = dict(since)
     while True:
-        for one in series:
-            after[one], records = await asyncio.to_thread(news, one, after[one])
-            for record in records:
-                yield record
+        for series in after:
+            heard = await asyncio.to_thread(fetch_heard, feed, series, after[series])
+            after[series] = heard.through
+            if heard.after < heard.through:
+                yield heard
         await clock.sleep_until(clock.now() + timedelta(seconds=seconds))
+
+
+def fetch_heard(feed: Feed, series: Series, after: datetime) -> Heard:
+    """All that is final of a series after that moment."""
+    through = feed.known_through(series)
+    if through <= after:
+        return Heard(series, after, after, [])
+    # `fetch` goes by ts_event and ends before its end: one microsecond more on both sides
+    found = feed.fetch(series, after - series.step + MICROSECOND, through - series.step + MICROSECOND)
+    return Heard(series, after, through, list(found))

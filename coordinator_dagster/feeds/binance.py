@@ -2,7 +2,7 @@
 
 import difflib
 import math
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
@@ -10,7 +10,7 @@ from typing import Any
 
 from coordinator_dagster.clock import Clock
 from coordinator_dagster.errors import UserError
-from coordinator_dagster.feeds.base import FeedError, Offer, listen_by_polling
+from coordinator_dagster.feeds.base import FeedError, Heard, Offer, listen_by_polling
 from coordinator_dagster.feeds.binance_rest import PATIENCE_SECONDS, BinanceRest
 from slots.market import VALUE_NAMES, Kind, MarketRecord, Series, history_record
 
@@ -95,8 +95,8 @@ class BinanceFeed:
         with self._sense_in(str(series)):
             yield from read(series, first, min(asked, final))
 
-    def listen(self, series: Sequence[Series]) -> AsyncIterator[MarketRecord]:
-        return listen_by_polling(self, series, self._clock, self._poll_seconds)
+    def listen(self, since: Mapping[Series, datetime]) -> AsyncIterator[Heard]:
+        return listen_by_polling(self, since, self._clock, self._poll_seconds)
 
     def _candles(self, series: Series, start: int, end: int) -> Iterator[MarketRecord]:
         """Candles that open in [start, end), milliseconds."""

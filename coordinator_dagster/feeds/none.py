@@ -1,12 +1,12 @@
 """No feed: a contest whose truth comes from elsewhere has no market."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from coordinator_dagster.clock import Clock
 from coordinator_dagster.errors import UserError
-from coordinator_dagster.feeds.base import Offer
+from coordinator_dagster.feeds.base import Heard, Offer
 from slots.market import Kind, MarketRecord, Series
 
 
@@ -35,8 +35,8 @@ class NoFeed:
     def fetch(self, series: Series, start: datetime, end: datetime) -> Iterator[MarketRecord]:
         return iter(())
 
-    async def listen(self, series: Sequence[Series]) -> AsyncIterator[MarketRecord]:
-        nothing: Sequence[MarketRecord] = ()
+    async def listen(self, since: Mapping[Series, datetime]) -> AsyncIterator[Heard]:
+        nothing: Sequence[Heard] = ()
         await asyncio.Event().wait()
-        for record in nothing:  # never reached, but it makes this an iterator
-            yield record
+        for heard in nothing:  # never reached, but it makes this an iterator
+            yield heard

@@ -6,7 +6,7 @@ import io
 import math
 import re
 import zlib
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,7 +18,7 @@ import pandas as pd
 
 from coordinator_dagster.clock import Clock
 from coordinator_dagster.errors import UserError, UserErrors
-from coordinator_dagster.feeds.base import Offer
+from coordinator_dagster.feeds.base import MICROSECOND, Heard, Offer
 from slots.market import Kind, MarketRecord, Series, history_record
 
 COLUMNS = {"candle": ("open", "high", "low", "close", "volume"), "tick": ("price", "quantity")}
@@ -28,7 +28,6 @@ FILE_NAME = re.compile(
 )
 UTC_TEXT = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:Z|[+-]\d\d:\d\d)"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
@@ -192,13 +191,14 @@ class ReplayFeed:
         first, stop = np.searchsorted(tape.times, bounds)
         return tape.records(series, int(first), int(stop))
 
-    async def listen(self, series: Sequence[Series]) -> AsyncIterator[MarketRecord]:
-        """Each record as the clock passes its event end, from now to the end of the tape, in that order."""
-        now, end = self._clock.now(), datetime.max.replace(tzinfo=UTC)
-        rest = [self.fetch(one, now - one.step + MICROSECOND, end) for one in series]
+    async def listen(self, since: Mapping[Series, datetime]) -> AsyncIterator[Heard]:
+        """Each record as the clock passes its event end, to the end of the tape, in that order."""
+        after, end = dict(since), datetime.max.replace(tzinfo=UTC)
+        rest = [self.fetch(one, start - one.step + MICROSECOND, end) for one, start in since.items()]
         for record in heapq.merge(*rest, key=lambda record: (record.event_end, record.series)):
             await self._clock.sleep_until(record.event_end)
-            yield record
+            yield Heard(record.series, after[record.series], record.event_end, [record])
+            after[record.series] = record.event_end
 
     def _tape(self, series: Series) -> _Tape:
         if series not in self._files:

@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from coordinator_dagster.clock import Clock
 from coordinator_dagster.errors import UserError
-from coordinator_dagster.feeds.base import Offer, listen_by_polling
+from coordinator_dagster.feeds.base import Heard, Offer, listen_by_polling
 from slots.market import VALUE_NAMES, Kind, MarketRecord, Series, granularity_seconds, history_record
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -109,8 +109,8 @@ class SimulatedFeed:
         for low in range(first, stop, chunk):
             yield from self._records(series, step, low, min(low + chunk, stop))
 
-    def listen(self, series: Sequence[Series]) -> AsyncIterator[MarketRecord]:
-        return listen_by_polling(self, series, self._clock, POLL_SECONDS)
+    def listen(self, since: Mapping[Series, datetime]) -> AsyncIterator[Heard]:
+        return listen_by_polling(self, since, self._clock, POLL_SECONDS)
 
     def _records(self, series: Series, step: int, first: int, stop: int) -> Iterator[MarketRecord]:
         key = self._keys[series.asset]

@@ -132,9 +132,10 @@ def test_listen_pushes_each_record_once_as_it_becomes_final(url: str) -> None:
         clock = Venue(NOW)
         venue = BinanceFeed(["BTC"], url, clock, poll_seconds=5)
         found: list[tuple[str, str, float]] = []
-        async for record in venue.listen([CANDLES, TICKS]):
-            late = (clock.now() - record.event_end).total_seconds()
-            found.append((record.series.kind, f"{record.ts_event:%M:%S}", late))
+        async for heard in venue.listen({CANDLES: NOW, TICKS: NOW}):
+            for record in heard.records:
+                late = (clock.now() - record.event_end).total_seconds()
+                found.append((record.series.kind, f"{record.ts_event:%M:%S}", late))
             if len(found) == 7:
                 break
         return found

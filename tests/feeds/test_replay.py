@@ -162,7 +162,8 @@ def test_listen_pushes_each_record_when_the_clock_passes_its_end(tmp_path: Path)
     async def pushed() -> list[tuple[str, str]]:
         return [
             (record.series.kind, f"{clock.now():%M:%S}")
-            async for record in tape.listen([offer.series for offer in tape.list_assets()])
+            async for heard in tape.listen({offer.series: clock.now() for offer in tape.list_assets()})
+            for record in heard.records
         ]
 
     # the candle that ended at 00:01:00 is the past already

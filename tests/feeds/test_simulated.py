@@ -100,10 +100,15 @@ def test_listen_pushes_every_record_once() -> None:
 
     async def pushed(count: int) -> list[MarketRecord]:
         found: list[MarketRecord] = []
-        async for record in one.listen([offer.series for offer in one.list_assets()]):
-            assert timedelta(0) <= clock.now() - record.event_end < timedelta(seconds=0.21)
-            found.append(record)
-            if len(found) == count:
+        through = {offer.series: clock.now() for offer in one.list_assets()}
+        async for heard in one.listen(through):
+            assert heard.after == through[heard.series], "the pieces follow on one another"
+            through[heard.series] = heard.through
+            for record in heard.records:
+                assert heard.after < record.event_end <= heard.through
+                assert timedelta(0) <= clock.now() - record.event_end < timedelta(seconds=0.21)
+            found += heard.records
+            if len(found) >= count:
                 break
         return found
 

@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.errors import UserError
-from coordinator_dagster.feeds.base import Offer
+from coordinator_dagster.feeds.base import Heard, Offer
 from coordinator_dagster.packs import Pack, available_packs
 from coordinator_dagster.replay import replay
 from coordinator_dagster.runners.base import Answer, Call, ModelInfo
@@ -103,7 +103,7 @@ class MadeFeed:
     def fetch(self, series: Series, start: datetime, end: datetime) -> Iterator[MarketRecord]:
         return (one for one in self._records[series] if start <= one.ts_event < end)
 
-    async def listen(self, series: Sequence[Series]) -> AsyncIterator[MarketRecord]:
+    async def listen(self, since: Mapping[Series, datetime]) -> AsyncIterator[Heard]:
         raise NotImplementedError("nothing happens on a tape that has ended")
         yield  # makes it a generator
 

@@ -139,7 +139,7 @@ def test_the_feed_has_nothing_and_nothing_happens() -> None:
 
     async def first() -> None:
         async with asyncio.timeout(0.01):
-            await anext(aiter(feed.listen([series])))
+            await anext(aiter(feed.listen({series: hours_ago(1)})))
 
     assert feed.list_assets() == []
     assert list(feed.fetch(series, hours_ago(2), hours_ago(1))) == []

@@ -1,6 +1,6 @@
 """The tests' own models, feed and reckoning: answers by script, a feed that fails on order, prices by hand."""
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -10,7 +10,7 @@ import orjson
 
 from coordinator_dagster.clock import Clock, FixedClock
 from coordinator_dagster.competition import Competition
-from coordinator_dagster.feeds.base import FeedError, Offer
+from coordinator_dagster.feeds.base import FeedError, Heard, Offer
 from coordinator_dagster.feeds.simulated import SimulatedFeed
 from coordinator_dagster.runners.base import Answer, Call, ModelInfo
 from coordinator_dagster.runtime import Runtime, open_runtime
@@ -83,8 +83,8 @@ class FailingFeed:
             if not any(first <= record.ts_event < last for first, last in self.withheld):
                 yield record
 
-    def listen(self, series: Sequence[Series]) -> AsyncIterator[MarketRecord]:
-        return self._feed.listen(series)
+    def listen(self, since: Mapping[Series, datetime]) -> AsyncIterator[Heard]:
+        return self._feed.listen(since)
 
     def _answer(self, series: Series) -> None:
         if self.down:
