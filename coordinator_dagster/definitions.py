@@ -16,7 +16,10 @@ from coordinator_dagster.assets.scores import scores
 from coordinator_dagster.checks.asset_checks import asset_checks
 from coordinator_dagster.competition import Competition, read_competition
 from coordinator_dagster.jobs import checks_job, loop_job, order_job
+from coordinator_dagster.live_job import live_job
 from coordinator_dagster.resources import runtime_resource
+from coordinator_dagster.sensors.kept import KeptRuntime
+from coordinator_dagster.sensors.live_runs import live_run_sensor
 
 ASSETS: tuple[Callable[[Competition], dg.AssetsDefinition], ...] = (
     market_records,
@@ -35,10 +38,17 @@ def build_definitions(competition: Competition) -> dg.Definitions:
     # These two parameters are beta and are what bulk backfills and neighbouring windows rest on.
     for parameter in ("backfill_policy", "allow_nonexistent_upstream_partitions"):
         warnings.filterwarnings("ignore", f"Parameter `{parameter}`", dg.BetaWarning)
+    live, kept = competition.settings.mode == "live", KeptRuntime(competition)
     return dg.Definitions(
         assets=[asset(competition) for asset in ASSETS],
         asset_checks=[asset_checks(competition)],
-        jobs=[loop_job(competition), checks_job(competition), order_job(competition)],
+        jobs=[
+            loop_job(competition),
+            checks_job(competition),
+            order_job(competition),
+            *([live_job(competition)] if live else []),
+        ],
+        sensors=[live_run_sensor(competition, kept)] if live else [],
         resources={"runtime": runtime_resource(competition)},
         # A step of its own process costs 3.6 s, more than the step.
         executor=dg.in_process_executor,

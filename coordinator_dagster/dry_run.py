@@ -9,8 +9,8 @@ from typing import Any
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.packs import PredictionConfig
 from coordinator_dagster.stages.board import entries_fault, ranking_fault
+from coordinator_dagster.stages.cycle import call_fault, scope_fault
 from coordinator_dagster.stages.numbers import is_number, not_json
-from coordinator_dagster.stages.predict import call_fault, scope_fault
 from coordinator_dagster.stages.report import report_schema_fault
 from slots.contracts import SLOT_NAMES
 from slots.loader import Slot, SlotErrors, SlotFailure

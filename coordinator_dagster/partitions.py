@@ -9,12 +9,13 @@ from coordinator_dagster.competition import Competition
 from coordinator_dagster.windows import Window
 
 
-def window_partitions(competition: Competition) -> dg.TimeWindowPartitionsDefinition:
-    """Hours (or days) from the competition's start; where it has an end, to the one that counts the last truths."""
-    end = competition.closing
-    if competition.settings.window == "day":
-        return dg.DailyPartitionsDefinition(start_date=competition.start, end_date=end, timezone="UTC")
-    return dg.HourlyPartitionsDefinition(start_date=competition.start, end_date=end, timezone="UTC")
+def window_partitions(competition: Competition, ahead: int = 0) -> dg.TimeWindowPartitionsDefinition:
+    """Hours (or days) from the competition's start; where it has an end, to the one that counts the last truths.
+
+    `ahead` adds windows that are not over: 1 the open one, 2 the next as well.
+    """
+    kind = dg.DailyPartitionsDefinition if competition.settings.window == "day" else dg.HourlyPartitionsDefinition
+    return kind(start_date=competition.start, end_date=competition.closing, timezone="UTC", end_offset=ahead)
 
 
 def reaching(

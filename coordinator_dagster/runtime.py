@@ -72,17 +72,21 @@ class Runtime:
     def predict(self, windows: Sequence[Window]) -> predict.PredictReport:
         return predict.predict(self.competition, self.store, self.runner, self.clock, windows)
 
-    def resolve(self, windows: Sequence[Window]) -> resolve.ResolveReport:
-        return resolve.resolve(self.competition, self.store, self.feed, self.clock, windows)
+    def resolve(self, windows: Sequence[Window], recover: bool = True) -> resolve.ResolveReport:
+        with self.store.settling():
+            return resolve.resolve(self.competition, self.store, self.feed, self.clock, windows, recover)
 
     def score(self, windows: Sequence[Window]) -> score.ScoreReport:
-        return score.score(self.competition, self.store, windows)
+        with self.store.settling():
+            return score.score(self.competition, self.store, windows)
 
     def aggregate(self, windows: Sequence[Window]) -> board.BoardReport:
-        return board.aggregate(self.competition, self.store, windows)
+        with self.store.settling():
+            return board.aggregate(self.competition, self.store, windows)
 
-    def rank(self, windows: Sequence[Window]) -> board.BoardReport:
-        return board.rank(self.competition, self.store, windows)
+    def rank(self, windows: Sequence[Window], interim: bool = False) -> board.BoardReport:
+        with self.store.settling():
+            return board.rank(self.competition, self.store, windows, interim)
 
     def close(self) -> None:
         if "runner" in self.__dict__:

@@ -41,6 +41,19 @@ class Schedule:
         """The configs that hold at that instant, in their order."""
         return [term.config for term in self._in_order if term.holds(instant)]
 
+    def next_instant(self, after: datetime) -> datetime | None:
+        """The first instant after that moment at which something is due; None: nothing is any more."""
+        found = []
+        for term in self.terms:
+            t = boundary(max(after, _just_before(term.start)), term.config.every) + term.config.every
+            if term.holds(t):
+                found.append(t)
+        return min(found, default=None)
+
+    def due_at(self, t: datetime) -> list[PredictionConfig]:
+        """The configs that are due at that instant, in their order."""
+        return [one for one in self.standing(t) if boundary(t, one.every) == t]
+
     @cached_property
     def _in_order(self) -> list[Term]:
         return sorted(self.terms, key=lambda term: (term.config.order, term.config.id))

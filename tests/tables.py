@@ -14,6 +14,8 @@ EXCLUDED = {
     "score_scored_at",
     "first_used_at",
     "exec_time_ms",
+    "dispatched_at",
+    "stored_at",
     "answered_at",
 }
 TABLES = (

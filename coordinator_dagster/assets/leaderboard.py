@@ -22,11 +22,12 @@ def leaderboard(competition: Competition) -> dg.AssetsDefinition:
         description="The ranking at the end of the window. Interim until every cycle of the look-back has ended, "
         "then final. Models that answered too little are listed below, unranked, with the reason.",
         deps={"model_scores": None},
-        extra=_table,
+        extra=board_table,
     )
 
 
-def _table(runtime: Runtime, window: Window) -> Mapping[str, Any]:
+def board_table(runtime: Runtime, window: Window) -> Mapping[str, Any]:
+    """The window's board as Markdown."""
     board = runtime.store.boards.latest_leaderboard(window.start)
     header, *rows = leaderboard_rows(board.entries_jsonb) if board else [["no board in the version shown"]]
     lines = [header, ["---"] * len(header), *rows]

@@ -42,7 +42,8 @@ def window_asset(
         group_name=group,
         kinds=kinds,
         owners=["team:operators"],
-        partitions_def=window_partitions(competition),
+        # Live, the open window has a partition too: its live run reports to it.
+        partitions_def=window_partitions(competition, ahead=int(competition.settings.mode == "live")),
         backfill_policy=dg.BackfillPolicy.single_run(),
         # One batch run of a competition at a time: the pool's limit in dagster.yaml is 1.
         pool=f"{competition.schema}_batch",
@@ -57,24 +58,21 @@ def window_asset(
         for some in stretches(windows, WINDOWS_AT_ONCE):
             report = step(runtime, some)
             context.log.info(f"{some[0].key} … {some[-1].key}: {report}")
-        _describe(context, runtime, windows, time.monotonic() - began, extra)
+        seconds = round((time.monotonic() - began) / len(windows), 3)
+        for window, metadata in describe(runtime, name, windows, extra).items():
+            context.add_asset_metadata({**metadata, "seconds": seconds}, partition_key=window.key)
 
     return run
 
 
-def _describe(
-    context: dg.AssetExecutionContext,
-    runtime: Runtime,
-    windows: Sequence[Window],
-    seconds: float,
-    extra: Extra | None,
-) -> None:
-    """Each window's counts, its share of the step's time, and what is extra about the last."""
-    name, competition = context.asset_key.path[-1], runtime.competition
+def describe(
+    runtime: Runtime, name: str, windows: Sequence[Window], extra: Extra | None = None
+) -> dict[Window, dict[str, Any]]:
+    """Each window's counts, and what is extra about the last."""
+    competition = runtime.competition
     version = competition.score_version() if name in VERSIONED else ""
     counts = summarize(runtime.store.database, name, windows, competition.windows.length, version)
-    for window in windows:
-        metadata = {**counts.get(window.start, {}), "seconds": round(seconds / len(windows), 3)}
-        if extra and window == windows[-1]:
-            metadata |= extra(runtime, window)
-        context.add_asset_metadata(metadata, partition_key=window.key)
+    described = {window: {**counts.get(window.start, {})} for window in windows}
+    if extra:
+        described[windows[-1]] |= extra(runtime, windows[-1])
+    return described

@@ -37,6 +37,7 @@ def carry_out(runtime: Runtime, request: Request) -> Outcome:
         raise UserErrors(faults)
     at, detail = _effective_at(runtime, request), _detail(runtime, request)
     with runtime.store.database.transaction() as connection:
+        runtime.store.settle_after(connection)
         order = runtime.store.orders.give(
             connection,
             request.kind,

@@ -52,12 +52,21 @@ class Runner(Protocol):
         """Start every model anew, as at the beginning of a window."""
         ...
 
+    @property
+    def dispatch_seconds(self) -> float:
+        """From the beginning of the last `ask` until its last call had been sent."""
+        ...
+
     def ask(self, tick: bytes, calls: Sequence[Call], timeout: float) -> dict[str, list[Answer]]:
         """`tick` (the instant's input as JSON) once, then each call, on every model: answers by model id.
 
         Every known model has one answer per call. After `timeout` seconds a model is killed (TIMEOUT) and
         started anew before the next `ask`. Waits until all have answered or been given up.
         """
+        ...
+
+    def abort(self) -> None:
+        """End the models now, from any thread: a running `ask` returns at once, and what it returns is void."""
         ...
 
     def close(self) -> None:

@@ -48,6 +48,7 @@ class LocalRunner:
         self._waiting: set[Model] = set()  # owe a ready frame or an answer
         self._lost: list[Model] = []  # processes to be reaped
         self._frame, self._began, self._timeout, self._cap = NOTHING, 0.0, 0.0, worker.ANSWER_CAP
+        self.dispatch_seconds, self._aborted = 0.0, False
 
     def models(self) -> list[ModelInfo]:
         """The models known now, ordered by id; one whose folder has gone stays known."""
@@ -93,6 +94,7 @@ class LocalRunner:
             one.deadline = self._began + timeout if one.ready else min(one.start_by, self._began + timeout)
             if one.sock and one.ready:
                 self._send(one, self._frame)
+        self.dispatch_seconds = time.monotonic() - self._began
         self._wait()
 
         answers = {}
@@ -108,6 +110,12 @@ class LocalRunner:
             answers[id_] = [Answer(one.status, one.elapsed, reason=one.reason)] * len(calls)
         self._spawn([one for one in models if one.again])  # ready, as a rule, before the next instant
         return {id_: answers[id_] for id_ in self._models}
+
+    def abort(self) -> None:
+        """Kill every process at once, from any thread; a running `ask` then finds them dead. `close` it after that."""
+        self._aborted = True
+        if self._zygote:
+            self._zygote.kill()
 
     def close(self) -> None:
         """End every process; the runner cannot be used again."""
@@ -152,6 +160,7 @@ class LocalRunner:
             try:
                 if events & _WRITE:
                     self._send(one, one.outbox)
+                    self.dispatch_seconds = time.monotonic() - self._began
                 if events & _READ and one.sock and (body := one.receive(self._cap)) is not None:
                     self._hear(one, body, now)
             except Broken as fault:
@@ -232,6 +241,9 @@ class LocalRunner:
             one.again = one.ready = False
             one.inbox.clear()
             one.outbox = NOTHING
+            if self._aborted:
+                one.status, one.reason = "PLATFORM_FAULT", "the runner is being ended"
+                continue
             if not (one.folder / "main.py").is_file():
                 one.status, one.reason = "ABSENT", "its folder has gone"
                 continue

@@ -85,6 +85,10 @@ class Zygote:
         how = "" if status is None else f" (signal {-status})" if status < 0 else f" (exit code {status})"
         return "the model's process died" + how
 
+    def kill(self) -> None:
+        """End it and every model's process without a word; it is not reaped yet."""
+        self._process.kill()  # the models' PR_SET_PDEATHSIG does the rest
+
     def close(self) -> None:
         """End it and every model's process."""
         self.lost = True
@@ -92,7 +96,7 @@ class Zygote:
         try:
             self._process.wait(5)
         except subprocess.TimeoutExpired:
-            self._process.kill()  # the models' PR_SET_PDEATHSIG does the rest
+            self.kill()
             self._process.wait()
 
 

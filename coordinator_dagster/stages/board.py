@@ -121,12 +121,15 @@ def _by_scope(boards: _Boards, window: Window, rollups: Sequence[Rollup]) -> dic
     return scopes
 
 
-def rank(competition: Competition, store: Store, windows: Sequence[Window]) -> BoardReport:
-    """The leaderboards of these windows, and of later ones that look back on them."""
+def rank(competition: Competition, store: Store, windows: Sequence[Window], interim: bool = False) -> BoardReport:
+    """The leaderboards of these windows, and of later ones that look back on them.
+
+    `interim`: it is known that none is final, inside a window that is still open.
+    """
     slot = competition.slots("LEADERBOARD_RANKER")["LEADERBOARD_RANKER"]
     version, report, schedule = competition.score_version(), BoardReport(), store.schedule(competition)
     affected = _affected(competition, store, windows, version)
-    final = _final_windows(competition, store, schedule, affected)
+    final = set() if interim else _final_windows(competition, store, schedule, affected)
     for window in affected:
         entries = store.boards.model_scores(window, version)
         unranked = {one["model_id"]: _unranked_because(competition.pack, schedule, window, one) for one in entries}

@@ -29,7 +29,8 @@ class StoredInput:
 class Cycle:
     """One config at one instant; `reason` says why it is not performed.
 
-    Answers after `answer_by` are LATE. `call` is how `predict` was called: `{"args", "kwargs"}`.
+    Answers after `answer_by` are LATE. `call` is how `predict` was called: `{"args", "kwargs"}`. `dispatched_at`,
+    live: when the last call had been sent.
     """
 
     config_id: str
@@ -42,6 +43,7 @@ class Cycle:
     scope_key: str | None = None
     scope: dict[str, Any] | None = None
     call: dict[str, Any] | None = None
+    dispatched_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from coordinator_dagster.clock import Clock
 from coordinator_dagster.competition import Competition
-from coordinator_dagster.feeds.base import Feed
+from coordinator_dagster.feeds.base import Feed, Heard
 from coordinator_dagster.stages.facts import Added
 from coordinator_dagster.windows import Window
 from slots.market import MarketRecord, Series
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from coordinator_dagster.store.store import Store
 
 BATCH = 20_000
+LIVE_BATCH = 2_000  # while it is written no cut-off can be taken
 INSTANT = timedelta(microseconds=1)
 Range = tuple[datetime, datetime]
 
@@ -91,28 +92,48 @@ def _ingest_range(
 ) -> None:
     (start, end), live = span, competition.settings.mode == "live"
     arriving = feed.fetch(series, start - series.step + INSTANT, end - series.step + INSTANT)
-    done = start
-    while batch := list(islice(arriving, BATCH)):
+    done, most = start, LIVE_BATCH if live else BATCH
+    while batch := list(islice(arriving, most)):
         # Only what the batch has passed is known; the rest of the range is still to be asked for.
-        reached = end if len(batch) < BATCH else batch[-1].event_end
-        if live:
-            batch = [_arrived(one, competition.start, clock.now()) for one in batch]
-        _add(store.tape.add(series, batch, (done, reached), competition.tape_start), report)
+        reached = end if len(batch) < most else batch[-1].event_end
+        _add(_put(competition, store, clock, series, batch, (done, reached)), report)
         done = reached
     if done == start and series.kind == "tick" and not feed.fixed:
         end = store.gaps.quiet(series, span, clock.now()) or done
     if done < end:
-        _add(store.tape.add(series, [], (done, end), competition.tape_start), report)
-    if series.kind == "tick" and done > start:
-        store.gaps.trades_came(series, span)
-    if feed.every_bar and series.kind == "candle":
-        given_up = "the tape has ended and does not hold these candles" if feed.fixed else None
-        report.gaps += store.gaps.record(series, span, given_up)
+        _add(_put(competition, store, clock, series, [], (done, end)), report)
+    report.gaps += _note_gaps(store, feed, series, span, came=done > start)
 
 
-def _arrived(record: MarketRecord, start: datetime, now: datetime) -> MarketRecord:
-    """In a live competition a record is known when it is here; only what was over before the start is history."""
-    return record if record.event_end <= start else replace(record, known_at=max(record.known_at, now))
+def take_in(competition: Competition, store: Store, feed: Feed, clock: Clock, heard: Heard) -> None:
+    """What a feed pushed: on the tape, known from now on. A live connection without trades is a quiet market."""
+    span = (heard.after, heard.through)
+    _put(competition, store, clock, heard.series, heard.records, span)
+    if heard.records or heard.series.kind == "candle":
+        _note_gaps(store, feed, heard.series, span, came=bool(heard.records))
+
+
+def _put(
+    competition: Competition,
+    store: Store,
+    clock: Clock,
+    series: Series,
+    records: Sequence[MarketRecord],
+    span: Range,
+) -> Added:
+    """In a live competition a record is known once it is here, history too: its first input may come before it."""
+    arrival = clock.now if competition.settings.mode == "live" else None
+    return store.tape.add(series, records, span, competition.tape_start, arrival)
+
+
+def _note_gaps(store: Store, feed: Feed, series: Series, span: Range, came: bool) -> int:
+    """What is missing of a span that was answered; `came`: some of it was there."""
+    if series.kind == "tick":
+        if came:
+            store.gaps.trades_came(series, span)
+        return 0
+    given_up = "the tape has ended and does not hold these candles" if feed.fixed else None
+    return store.gaps.record(series, span, given_up) if feed.every_bar else 0
 
 
 def _add(added: Added, report: IngestReport) -> None:

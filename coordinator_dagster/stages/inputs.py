@@ -38,23 +38,28 @@ def build_inputs(
 ) -> InputsReport:
     """The input of each due instant in these windows that is complete on the tape; without series, that has come.
 
-    Raises SlotFailure when a slot raises or gives what is not JSON of finite numbers.
+    None in a live competition: there its live run builds them. Raises SlotFailure when a slot raises or gives what
+    is not JSON of finite numbers.
     """
     slots = competition.slots("RAW_INPUT_PROVIDER", "INFERENCE_INPUT_BUILDER")
     series = contest_series(competition, feed)
-    through = store.tape.complete_through(series) if series else clock.now()
+    through = store.tape.knowable_through(series) if series else clock.now()
     schedule = store.schedule(competition)
     report = InputsReport()
     for window in windows:
-        due = _due_instants(schedule, window)
         kept = store.cycles.input_instants(window)
+        live = competition.settings.mode == "live"
+        due = sorted(kept) if live else _due_instants(schedule, window)
         ready = [t for t in due if t not in kept and through is not None and t <= through]
         report.kept += len(kept)
         report.waiting += len(due) - len(kept) - len(ready)
         if ready:
             look_back = competition.settings.feed_candles_window + 1
             source = store.tape.cached(series, window.start, window.end, look_back)
-            store.cycles.add_inputs([_build(competition, schedule, slots, source, series, t) for t in ready])
+            cut_offs = {t: t + competition.pack.input_wait for t in ready} | store.cycles.cut_offs(window)
+            store.cycles.add_inputs(
+                [build_input(competition, schedule, slots, source, series, t, cut_offs[t]) for t in ready]
+            )
             report.built += len(ready)
     if report.waiting:
         report.reason = waiting_for(series, through)
@@ -76,15 +81,16 @@ def waiting_for(series: Sequence[Series], through: datetime | None) -> str:
     return f"{names}: complete through {through.isoformat()} only; later records have not come"
 
 
-def _build(
+def build_input(
     competition: Competition,
     schedule: Schedule,
     slots: Mapping[str, Slot],
     source: TapeSource,
     series: tuple[Series, ...],
     now: datetime,
+    cut_off: datetime,
 ) -> StoredInput:
-    cut_off = now + competition.pack.input_wait
+    """The payload of the instant `now`, of what had arrived by the cut-off; SlotFailure when there is none."""
     raw = slots["RAW_INPUT_PROVIDER"](
         now=now,
         tape=Tape(schedule.orders.corrected(source, cut_off), now, series, cut_off),

@@ -31,11 +31,12 @@ Unresolved = tuple[Cycle, str | None]  # with the reason, where it was given up 
 
 @dataclass
 class ResolveReport:
-    """Truths found, cycles VOID, and cycles that still wait for their data, with the reason."""
+    """Truths found, cycles VOID, and cycles that still wait for their data: the first of them, and why."""
 
     resolved: int = 0
     void: int = 0
     pending: int = 0
+    pending_since: datetime | None = None
     reason: str | None = None
 
 
@@ -58,12 +59,12 @@ class _Court:
 
 
 def resolve(
-    competition: Competition, store: Store, feed: Feed, clock: Clock, windows: Sequence[Window]
+    competition: Competition, store: Store, feed: Feed, clock: Clock, windows: Sequence[Window], recover: bool = True
 ) -> ResolveReport:
     """The truths of these windows' cycles, and of earlier cycles whose truth falls in these windows.
 
     A cycle whose series are not complete through its `resolvable_at` stays pending. Missing data are fetched
-    again; when they are missing for good the cycle is VOID: at once over a fixed tape, else after a day.
+    again (`recover`); when they are missing for good the cycle is VOID: at once over a fixed tape, else after a day.
     Raises StageFailed after storing the rest when the resolver raised on some.
     """
     version = competition.truth_version()
@@ -74,12 +75,13 @@ def resolve(
     court = _court(competition, store, feed, clock, cycles)
     _hear(court, cycles, last_chance=feed.fixed)
     reason = None
-    if court.waiting and not feed.fixed:
-        again = [one for one, _ in court.waiting]
-        reason = _recover(competition, court, again)
-        found, court = court, _court(competition, store, feed, clock, again)
-        _hear(court, again, last_chance=True)
+    due = [one for one, _ in court.waiting if one[0].resolvable_at <= clock.now()]
+    if due and recover and not feed.fixed:
+        reason = _recover(competition, court, due)
+        found, court = court, _court(competition, store, feed, clock, due)
+        _hear(court, due, last_chance=True)
         court.truths, court.faults = found.truths + court.truths, found.faults + court.faults
+        court.waiting += [one for one in found.waiting if one[0] not in due]
     store.truths.add(court.truths, version)
     _give_up_gaps(store, feed, clock)
     if court.faults:
@@ -88,6 +90,7 @@ def resolve(
         resolved=sum(one.status == "RESOLVED" for one in court.truths),
         void=sum(one.status == "VOID" for one in court.truths),
         pending=len(court.waiting),
+        pending_since=min((cycle.performed_at for (cycle, _), _ in court.waiting), default=None),
         reason=reason or next((why for _, why in court.waiting), None),
     )
 
@@ -112,7 +115,7 @@ def _court(competition: Competition, store: Store, feed: Feed, clock: Clock, cyc
         orders=schedule.orders,
         series=series,
         source=schedule.orders.corrected(store.tape.cached(every, first, last, 2)),
-        through={name: store.tape.complete_through(own) for name, own in series.items()},
+        through={name: store.tape.knowable_through(own) for name, own in series.items()},
     )
 
 

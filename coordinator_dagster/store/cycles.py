@@ -1,6 +1,6 @@
 """What was asked and answered: models, inputs, cycles and forecasts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -20,6 +20,7 @@ CYCLE_COLUMNS = (
     "reason",
     "cut_off",
     "answer_by",
+    "dispatched_at",
     "scope_key",
     "scope_jsonb",
     "meta_jsonb",
@@ -98,6 +99,15 @@ class CycleTables:
                 ((one.performed_at, one.cut_off, one.payload) for one in inputs),
             )
 
+    def cut_offs(self, window: Window) -> dict[datetime, datetime]:
+        """A replay of a live competition: when the window's inputs were cut off there."""
+        rows = self._database.read(
+            "select performed_at, cut_off from cut_offs where performed_at >= :start and performed_at < :end",
+            start=window.start,
+            end=window.end,
+        )
+        return {row.performed_at: row.cut_off for row in rows}
+
     def read_input(self, performed_at: datetime) -> dict[str, Any]:
         """One instant's input, as a dict; empty when there is none."""
         rows = self._database.read(
@@ -141,22 +151,33 @@ class CycleTables:
         )
         return {(row.prediction_config_id, row.performed_at) for row in rows}
 
-    def add(self, window: Window, cycles: Sequence[Cycle], forecasts: Sequence[Forecast]) -> None:
-        """Commit a window's cycles and forecasts together; plans that were not carried out are replaced.
+    def add(
+        self,
+        window: Window,
+        cycles: Sequence[Cycle],
+        forecasts: Sequence[Forecast],
+        given: StoredInput | None = None,
+    ) -> None:
+        """Commit cycles and forecasts of a window together; plans that were not carried out are replaced.
 
-        Cycles that another worker has ended meanwhile stay as it left them.
+        Cycles that another worker has ended meanwhile stay as it left them. `given`, live: their instant's input.
         """
+        if not cycles:
+            return
         if forecasts:
             self._database.ensure_months("forecasts", window.start, window.end)
+        instants = sorted({one.performed_at for one in cycles})
         with self._database.transaction() as connection:
             self._database.lock(connection, "cycles")
-            if ended := self.ended(window):
+            if ended := self._ended(connection, window, instants):
                 cycles = [one for one in cycles if (one.config_id, one.performed_at) not in ended]
                 forecasts = [one for one in forecasts if (one.cycle.config_id, one.cycle.performed_at) not in ended]
             connection.execute(
                 text("delete from cycles where window_start = :start and status in ('planned', 'running')"),
                 {"start": window.start},
             )
+            if given and cycles:
+                self._put_input(connection, given)
             self._database.copy(
                 connection,
                 "cycles",
@@ -171,6 +192,7 @@ class CycleTables:
                         one.reason,
                         one.cut_off,
                         one.answer_by,
+                        one.dispatched_at,
                         one.scope_key,
                         one.scope,
                         {"call": one.call} if one.call else {},
@@ -202,6 +224,37 @@ class CycleTables:
                 ),
             )
             self._join(connection, forecasts)
+
+    def _ended(self, connection: Connection, window: Window, instants: Sequence[datetime]) -> set[tuple[str, datetime]]:
+        rows = connection.execute(
+            text(
+                "select prediction_config_id, performed_at from cycles where window_start = :start "
+                "and performed_at >= :first and performed_at <= :last and status in ('PERFORMED', 'MISSED')"
+            ),
+            {"start": window.start, "first": instants[0], "last": instants[-1]},
+        )
+        return {(row.prediction_config_id, row.performed_at) for row in rows}
+
+    def _put_input(self, connection: Connection, given: StoredInput) -> None:
+        connection.execute(
+            text(
+                "insert into inference_inputs (performed_at, cut_off, payload_jsonb) "
+                "values (:at, :cut_off, cast(:payload as jsonb))"
+            ),
+            {"at": given.performed_at, "cut_off": given.cut_off, "payload": given.payload.decode()},
+        )
+
+    def note_stored(self, stored: Mapping[datetime, datetime]) -> None:
+        """When each of these instants had been committed: known only after it."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                text(
+                    "update cycles set stored_at = known.stored_at "
+                    "from unnest(cast(:instants as timestamptz[]), cast(:ats as timestamptz[])) known(at, stored_at) "
+                    "where performed_at = known.at and status = 'PERFORMED'"
+                ),
+                {"instants": list(stored), "ats": list(stored.values())},
+            )
 
     def _join(self, connection: Connection, forecasts: Sequence[Forecast]) -> None:
         """Note the earliest cycle of each model."""

@@ -8,18 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import psycopg2
 import psycopg2.extras
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.engine import Row
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError
 
 from coordinator_dagster.errors import UserError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 COPY_CHUNK = 16 * 1024 * 1024
 OLDEST_SERVER = 150000
+# The server was away; COPY goes by psycopg2's own cursor, and raises its own errors.
+DatabaseAway = (OperationalError, InterfaceError, psycopg2.OperationalError, psycopg2.InterfaceError)
 
 
 def with_driver(url: str) -> str:

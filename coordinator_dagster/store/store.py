@@ -1,6 +1,9 @@
 """The canonical tables of one competition, opened."""
 
-from sqlalchemy import text
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Connection, text
 
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.errors import UserErrors
@@ -11,6 +14,7 @@ from coordinator_dagster.store.cycles import CycleTables
 from coordinator_dagster.store.database import Database
 from coordinator_dagster.store.embedded import start_embedded
 from coordinator_dagster.store.gaps import GapTable
+from coordinator_dagster.store.leases import LeaseTable
 from coordinator_dagster.store.orders import OrderTable
 from coordinator_dagster.store.scores import ScoreTables
 from coordinator_dagster.store.tape import TapeTable
@@ -36,10 +40,22 @@ class Store:
         self.boards = BoardTables(database)
         self.configs = ConfigTable(database)
         self.orders = OrderTable(database)
+        self.leases = LeaseTable(database)
 
     def schedule(self, competition: Competition) -> Schedule:
         """What is due when, as things stand."""
         return self.configs.schedule(competition, self.orders.read())
+
+    @contextmanager
+    def settling(self) -> Iterator[None]:
+        """One settler at a time: what it read holds until it has written. An order waits for it, or is seen."""
+        with self.database.transaction() as connection:
+            self.settle_after(connection)
+            yield
+
+    def settle_after(self, connection: Connection) -> None:
+        """No other transaction of this schema settles until this one is over."""
+        self.database.lock(connection, "settle")
 
     def close(self) -> None:
         self.database.close()

@@ -1,7 +1,8 @@
 """The market tape: `market_records`, restatements, and through when each series is complete."""
 
-from collections.abc import Iterable, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
@@ -25,6 +26,7 @@ COLUMNS = (
     "meta_jsonb",
 )
 Range = tuple[datetime, datetime]
+MICROSECOND, NOTHING = timedelta(microseconds=1), timedelta(0)
 
 
 def series_key(series: Series) -> dict[str, str]:
@@ -42,16 +44,28 @@ class TapeTable:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, series: Series, records: Sequence[MarketRecord], covered: Range, origin: datetime) -> Added:
+    def add(
+        self,
+        series: Series,
+        records: Sequence[MarketRecord],
+        covered: Range,
+        origin: datetime,
+        arrival: Callable[[], datetime] | None = None,
+    ) -> Added:
         """Store the records of a range that was asked and answered: `covered[0] < event_end <= covered[1]`.
 
         The first record of a key stays; a different one goes to `market_restatements`. `complete_through`
-        advances over the contiguous knowledge that begins at `origin`.
+        advances over the contiguous knowledge that begins at `origin`. `arrival`, live: what tells the time at
+        which they are known here, asked when no cut-off can come before they are readable.
         """
         added = Added(offered=len(records))
         if records:
             self._database.ensure_months("market_records", records[0].ts_event, records[-1].ts_event)
         with self._database.transaction() as connection:
+            if arrival:
+                self._database.lock(connection, "tape")
+                now = arrival()
+                records = [replace(one, known_at=max(one.known_at, now)) for one in records]
             if records:
                 self._stage(connection, records)
                 added.new, added.restated = self._merge(connection)
@@ -122,16 +136,33 @@ class TapeTable:
             {**series_key(series), "meta": orjson.dumps(stored).decode(), "through": through},
         )
 
+    def cut_off(self, now: Callable[[], datetime]) -> datetime:
+        """The present, at a moment when nothing is being written: what is not readable by then is known later."""
+        with self._database.transaction() as connection:
+            self._database.lock(connection, "tape")
+            return now()
+
     def complete_through(self, series: Iterable[Series]) -> datetime | None:
         """Through when all these series are complete; None when one is not begun."""
+        return min(self._each_complete_through(series), default=None)
+
+    def knowable_through(self, series: Iterable[Series]) -> datetime | None:
+        """Nothing of these series at or before this moment is still to come: no candle ends inside the next one."""
+        series = list(series)
+        found = zip(self._each_complete_through(series), series, strict=False)
+        return min((through + max(one.step - MICROSECOND, NOTHING) for through, one in found), default=None)
+
+    def _each_complete_through(self, series: Iterable[Series]) -> list[datetime]:
+        """In the order given; empty when one is not begun."""
         moments = []
         for one in series:
             rows = self._database.read(
                 f"select complete_through from market_ingestion_state where {KEY}", **series_key(one)
             )
-            moments.append(rows[0].complete_through if rows else None)
-        known = [moment for moment in moments if moment is not None]
-        return min(known) if known and len(known) == len(moments) else None
+            if not rows or rows[0].complete_through is None:
+                return []
+            moments.append(rows[0].complete_through)
+        return moments
 
     def series(self) -> list[Series]:
         """Every series that is ingested."""

@@ -1,10 +1,13 @@
 -- rule: 3
 -- asset: ground_truths
 -- title: a truth though a series of its config is not complete through resolvable_at
+-- A series of candles that is complete through one's end is so until just before the end of the next.
 -- Which provider a config is served by is not in its row: the one that has come furthest counts.
 with through as (
     select c.id, s->>'asset' as asset, s->>'kind' as kind, s->>'granularity' as granularity,
-           (select max(m.complete_through) from market_ingestion_state m
+           (select max(m.complete_through) + case when s->>'kind' = 'tick' then interval '0' else
+                (s->>'granularity')::interval - interval '1 microsecond' end
+            from market_ingestion_state m
             where m.asset = s->>'asset' and m.kind = s->>'kind' and m.granularity = s->>'granularity')
            as complete_through
     from scheduled_prediction_configs c,

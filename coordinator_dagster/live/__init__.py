@@ -1,0 +1,1 @@
+"""The live driver: the stages, ticking through a window in real time."""

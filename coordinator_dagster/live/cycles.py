@@ -1,0 +1,156 @@
+"""Every instant in its turn: wait for it, wait for its data, perform it, store what came of it."""
+
+import asyncio
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from coordinator_dagster.clock import Clock
+from coordinator_dagster.live.instant import Performed, Performer, Plan
+from coordinator_dagster.live.listening import Completeness
+from coordinator_dagster.live.patience import first_line, patiently
+from coordinator_dagster.live.tell import Tell
+from coordinator_dagster.packs import PredictionConfig
+from coordinator_dagster.runtime import Runtime
+from coordinator_dagster.schedule import Schedule
+from coordinator_dagster.stages.cycle import missed
+from coordinator_dagster.store.database import DatabaseAway
+from slots.loader import SlotFailure
+
+AHEAD_SECONDS = 0.3  # real ones: what is due is read so long before its instant
+LOOK_SECONDS = 5.0  # real ones: how often the orders are looked at while nothing is due
+SPARE = 20  # the models are free again this part of the cadence before the next instant
+HAND_OVER = timedelta(seconds=30)
+INSTANT = timedelta(microseconds=1)
+
+
+@dataclass
+class Cycles:
+    """The cycles of one live run. At most one is under way; the next waits for it, not for its models."""
+
+    runtime: Runtime
+    performer: Performer
+    complete: Completeness
+    tell: Tell
+    executor: Executor  # one thread: one instant at a time
+    side: Executor  # for what is not on the way of a cycle
+    stored: dict[datetime, datetime] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
+    under_way: asyncio.Task[None] | None = None
+
+    @property
+    def clock(self) -> Clock:
+        return self.runtime.clock
+
+    async def run(self, since: datetime, end: datetime) -> None:
+        """Perform what is due from `since` on and before `end`; returns when it is time to hand over."""
+        after, window = since - INSTANT, self.runtime.competition.windows.at(since)
+        while True:
+            schedule = await patiently(self.tell, self.side, self.runtime.store.schedule, self.runtime.competition)
+            t = schedule.next_instant(after)
+            if t is None or t >= end:
+                await self._until_hand_over(schedule, t, end)
+                return
+            if t >= window.end:  # models start fresh at each window
+                window = self.runtime.competition.windows.at(t)
+                await patiently(self.tell, self.executor, self.performer.freshen)
+            ahead, look = (timedelta(seconds=one * self.clock.speed) for one in (AHEAD_SECONDS, LOOK_SECONDS))
+            if self.clock.now() < t - ahead:
+                await self.clock.sleep_until(min(t - ahead, self.clock.now() + look))
+                continue
+            await self._start(schedule, t)
+            after = t
+
+    async def finished(self) -> None:
+        """Wait for what is under way."""
+        if self.under_way:
+            await self.under_way
+
+    async def _until_hand_over(self, schedule: Schedule, following: datetime | None, end: datetime) -> None:
+        """The next run needs a while to listen before its first instant."""
+        lead = min((one.every / 2 for one in schedule.standing(end)), default=HAND_OVER)
+        await self.clock.sleep_until(end - min(lead, HAND_OVER))
+
+    async def _start(self, schedule: Schedule, t: datetime) -> None:
+        """Begin the instant once its data are there, or have been waited for long enough."""
+        due = schedule.due_at(t)
+        if pause := schedule.orders.pause(t):
+            self._begin(t, Performed([missed(one, t, f"paused: {pause.reason}") for one in due]))
+            return
+        following = schedule.next_instant(t) or t + min(one.every for one in due)
+        plan = Plan(t, due, schedule, following - min(one.every for one in due) / SPARE)
+        await self.clock.sleep_until(t)
+        why_late = ""
+        try:
+            left = (t + self.runtime.competition.pack.input_wait - self.clock.now()).total_seconds()
+            async with asyncio.timeout(max(0.0, left) / self.clock.speed):
+                await self.complete.reached(t)
+        except TimeoutError:
+            why_late = f"not complete: {', '.join(self.complete.lacking(t))}"
+        self._begin(t, plan, why_late)
+
+    def _begin(self, t: datetime, what: Plan | Performed, why_late: str = "") -> None:
+        before = self.under_way
+        if before and before.done():
+            before.result()  # what could not be stored ends the run, and another one takes over
+        self.under_way = asyncio.get_running_loop().create_task(self._carry_out(t, what, why_late, before))
+
+    async def _carry_out(
+        self, t: datetime, what: Plan | Performed, why_late: str, before: asyncio.Task[None] | None
+    ) -> None:
+        if before:
+            await asyncio.wait({before})
+        performed = what if isinstance(what, Performed) else await self._perform(what, why_late)
+        window = self.runtime.competition.windows.at(t)
+        add = self.runtime.store.cycles.add
+        await patiently(self.tell, self.executor, add, window, performed.cycles, performed.forecasts, performed.given)
+        if performed.given:
+            self.stored[t] = self.clock.now()
+
+    async def _perform(self, plan: Plan, why_late: str) -> Performed:
+        """What came of it. What fails on our side misses the cycle, and says why; the run goes on."""
+        loop = asyncio.get_running_loop()
+        latest = max(self.performer.start_by(plan.t, one) for one in plan.configs)
+        while True:
+            try:
+                return await loop.run_in_executor(self.executor, self.performer.perform, plan, why_late)
+            except DatabaseAway as error:
+                reason = why_late = f"the database was away: {first_line(error)}"
+                if self.clock.now() > latest:
+                    break
+                await asyncio.sleep(0.05)
+            except SlotFailure as failure:
+                reason = str(failure)
+                break
+            except Exception as error:  # a fault of ours: the cycle says so now, the run when it ends
+                reason = f"{type(error).__name__}: {first_line(error)}"
+                self.faults.append(f"{plan.t.isoformat()}: {reason}")
+                break
+        self.tell.problem(f"{plan.t.isoformat()} is MISSED: {reason}")
+        return Performed([missed(one, plan.t, reason) for one in plan.configs])
+
+
+async def record_missed(cycles: Cycles, since: datetime, until: datetime, reason: str) -> None:
+    """The instants in `[since, until)` that nobody performed, at once."""
+
+    def record() -> int:
+        runtime, found = cycles.runtime, 0
+        schedule = runtime.store.schedule(runtime.competition)
+        for window in runtime.competition.windows.between(since, until):
+            ended = runtime.store.cycles.ended(window)
+            lost = [
+                missed(config, t, _why(schedule, t, config, reason))
+                for t, config in schedule.due(window)
+                if since <= t < until and (config.id, t) not in ended
+            ]
+            runtime.store.cycles.add(window, lost, [])
+            found += len(lost)
+        return found
+
+    if found := await patiently(cycles.tell, cycles.side, record):
+        cycles.tell.problem(f"{found} cycles from {since.isoformat()} on are MISSED: {reason}")
+
+
+def _why(schedule: Schedule, t: datetime, config: PredictionConfig, reason: str) -> str:
+    pause = schedule.orders.pause(t)
+    return f"paused: {pause.reason}" if pause else reason

@@ -1,0 +1,98 @@
+"""One instant, on the way of a cycle: cut off, build the input, ask, store."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from coordinator_dagster.packs import PredictionConfig
+from coordinator_dagster.runners.base import Call
+from coordinator_dagster.runtime import Runtime
+from coordinator_dagster.schedule import Schedule
+from coordinator_dagster.stages.cycle import ASKING_SLOTS, answered, missed, prepare
+from coordinator_dagster.stages.facts import Cycle, Forecast, StoredInput
+from coordinator_dagster.stages.ingest import contest_series
+from coordinator_dagster.stages.inputs import build_input
+from slots.loader import Slot
+from slots.market import Series
+
+TOLERANCE = 10  # a cycle starts within this part of its cadence after its input had to be there
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is due at `t` and by when the models must be free for the next instant."""
+
+    t: datetime
+    configs: Sequence[PredictionConfig]
+    schedule: Schedule
+    free_by: datetime
+
+
+@dataclass
+class Performed:
+    """What came of an instant; without `given` nobody was asked."""
+
+    cycles: list[Cycle]
+    forecasts: list[Forecast] = field(default_factory=list)
+    given: StoredInput | None = None
+
+
+class Performer:
+    """Performs instants, one at a time, in a thread of its own. Everything slow is done before the first."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._slots: Mapping[str, Slot] = runtime.competition.slots(
+            "RAW_INPUT_PROVIDER", "INFERENCE_INPUT_BUILDER", *ASKING_SLOTS
+        )
+        self._series: tuple[Series, ...] = contest_series(runtime.competition, runtime.feed)
+        self._joined: dict[str, datetime] = {}
+
+    @property
+    def series(self) -> tuple[Series, ...]:
+        return self._series
+
+    def freshen(self) -> None:
+        """Start every model anew, as at the beginning of a window."""
+        self._runtime.runner.fresh()
+        self._runtime.store.cycles.sync_models(self._runtime.runner.models())
+        self._joined = self._runtime.store.cycles.joined()
+
+    def start_by(self, t: datetime, config: PredictionConfig) -> datetime:
+        """When a cycle must have begun: after that it is MISSED."""
+        return t + self._runtime.competition.pack.input_wait + config.every / TOLERANCE
+
+    def perform(self, plan: Plan, why_late: str) -> Performed:
+        """Ask the models what is due. Cycles that could not start in time are MISSED, and `why_late` says why."""
+        clock, store, pack = self._runtime.clock, self._runtime.store, self._runtime.competition.pack
+        cut_off = store.tape.cut_off(clock.now)
+        late = [one for one in plan.configs if cut_off > self.start_by(plan.t, one)]
+        due = [one for one in plan.configs if one not in late]
+        reason = f"it could not start in time: {(cut_off - plan.t).total_seconds():.3f} s after its instant; {why_late}"
+        cycles = [missed(one, plan.t, reason) for one in late]
+        if not due:
+            return Performed(cycles)
+        given = build_input(
+            self._runtime.competition,
+            plan.schedule,
+            self._slots,
+            plan.schedule.orders.corrected(store.tape),
+            self._series,
+            plan.t,
+            cut_off,
+        )
+        asking = prepare(pack, self._slots, given, due)
+        began = clock.now()
+        timeout = min(self._runtime.competition.timeout(due), (plan.free_by - began).total_seconds())
+        runner = self._runtime.runner
+        calls = [Call(**(one.call or {})) for one in asking]
+        answers = runner.ask(given.payload, calls, max(0.0, timeout) / clock.speed)
+        sent = began + timedelta(seconds=runner.dispatch_seconds * clock.speed)
+        asking = [replace(one, dispatched_at=sent) for one in asking]
+        # The runner measures in real seconds.
+        scaled = {
+            model: [replace(one, elapsed=one.elapsed * clock.speed) for one in own] for model, own in answers.items()
+        }
+        validator, orders = self._slots["INFERENCE_OUTPUT_VALIDATOR"], plan.schedule.orders
+        forecasts = answered(validator, asking, scaled, runner.models(), orders, self._joined, waited=began - cut_off)
+        return Performed(cycles + asking, forecasts, given)

@@ -1,0 +1,127 @@
+"""Settling while live: what has become resolvable, each checkpoint; and each window when it is over."""
+
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from coordinator_dagster.live.patience import first_line, patiently
+from coordinator_dagster.live.tell import Tell
+from coordinator_dagster.runtime import Runtime
+from coordinator_dagster.stages.facts import StageFailed
+from coordinator_dagster.stages.ingest import contest_series
+from coordinator_dagster.windows import Window
+from slots.loader import SlotErrors, SlotFailure
+from slots.tape import boundary
+
+KIND = "settle"
+RECOVER_EVERY = timedelta(minutes=1)  # how often what is missing of the tape is asked for again
+CLOSE_WITHIN = timedelta(minutes=3)  # after that a window is closed as it is, and its board is interim
+LOOK_SECONDS = 0.2  # real ones, between two looks at whether a window can be closed
+OBSERVE_EVERY = timedelta(minutes=5)
+
+Report = TypeVar("Report")
+
+
+@dataclass
+class Settler:
+    """Settles the open windows of one live run, oldest first, until all are closed."""
+
+    runtime: Runtime
+    tell: Tell
+    executor: Executor  # one thread
+    open: list[Window]
+    done: Callable[[Window], bool]  # its cycles are all stored
+    take_stored: Callable[[], dict[datetime, datetime]]
+    faults: list[str] = field(default_factory=list)
+    _since: datetime | None = None
+    _recovered: datetime | None = None
+    _observed: datetime | None = None
+
+    @property
+    def interval(self) -> timedelta:
+        competition = self.runtime.competition
+        seconds = competition.settings.checkpoint_interval_seconds or competition.pack.checkpoint_interval_seconds
+        return timedelta(seconds=seconds)
+
+    async def run(self) -> None:
+        """Settle at each checkpoint and close what is over, until nothing is open."""
+        clock = self.runtime.clock
+        checkpoint = self._next(clock.now())
+        while self.open:
+            first = self.open[0]
+            if clock.now() >= first.end and await patiently(self.tell, self.executor, self._can_close, first):
+                await patiently(self.tell, self.executor, self._close, first)
+                self.open.remove(first)
+            elif clock.now() >= checkpoint:
+                checkpoint = self._next(clock.now())
+                await patiently(self.tell, self.executor, self._checkpoint, checkpoint)
+            else:
+                look = clock.now() + timedelta(seconds=LOOK_SECONDS * clock.speed)
+                await clock.sleep_until(min(checkpoint, look if clock.now() >= first.end else max(look, first.end)))
+
+    def _next(self, now: datetime) -> datetime:
+        """Between two checkpoints' multiples, where no instant is being performed."""
+        return boundary(now - self.interval / 2, self.interval) + self.interval * 1.5
+
+    def _can_close(self, window: Window) -> bool:
+        if self.runtime.clock.now() > window.end + CLOSE_WITHIN:
+            self.tell.problem(
+                f"{window.key}: its data are not complete; it is closed as it is, and settled again later"
+            )
+            return True
+        series = contest_series(self.runtime.competition, self.runtime.feed)
+        through = self.runtime.store.tape.knowable_through(series) if series else self.runtime.clock.now()
+        return self.done(window) and through is not None and through >= window.end
+
+    def _checkpoint(self, following: datetime) -> None:
+        """Truths, scores and boards of what is new; a board inside a window is interim."""
+        began = self.runtime.clock.now()
+        if stored := self.take_stored():
+            self.runtime.store.cycles.note_stored(stored)
+        recover = self._recovered is None or began >= self._recovered + RECOVER_EVERY
+        window = next((one for one in self.open if one.start <= began < one.end), self.open[-1])
+        if self._settle(window, recover):
+            self._rank(window, interim=True)
+        self.runtime.store.checkpoints.ran(KIND, int(self.interval.total_seconds()), began, following)
+        if self._observed is None or began >= self._observed + OBSERVE_EVERY:
+            self._observed = began
+            self.tell.observed(self.runtime, window)
+
+    def _close(self, window: Window) -> None:
+        if stored := self.take_stored():
+            self.runtime.store.cycles.note_stored(stored)
+        self._since = None  # all of the window once more: what another run of it left, too
+        self._settle(window, recover=True)
+        self._rank(window, interim=False)
+        self._guarded(lambda: self.runtime.emit())
+        self.tell.closed(self.runtime, window)
+
+    def _settle(self, window: Window, recover: bool) -> bool:
+        """Whether something was scored. Reads from the oldest cycle on that had no truth the last time."""
+        span = Window(min(self._since or self.open[0].start, window.end), window.end)
+        if recover:
+            self._recovered = self.runtime.clock.now()
+        resolved = self._guarded(lambda: self.runtime.resolve([span], recover))
+        scored = self._guarded(lambda: self.runtime.score([span]))
+        if resolved and scored:
+            self._since = resolved.pending_since or self.runtime.clock.now() - self._longest()
+        return bool(scored and scored.scored + scored.charged + scored.exempt)
+
+    def _rank(self, window: Window, interim: bool) -> None:
+        self._guarded(lambda: self.runtime.aggregate([window]))
+        self._guarded(lambda: self.runtime.rank([window], interim))
+
+    def _longest(self) -> timedelta:
+        return max(one.horizon for one in self.runtime.competition.pack.configs) * 2
+
+    def _guarded(self, stage: Callable[[], Report]) -> Report | None:
+        """What a stage reports; None where a slot failed in it: that is told, and tried at the next checkpoint."""
+        try:
+            return stage()
+        except (StageFailed, SlotFailure, SlotErrors) as failure:
+            if (fault := first_line(failure)) not in self.faults:
+                self.faults.append(fault)
+                self.tell.problem(f"settling: {fault}")
+            return None

@@ -1,0 +1,142 @@
+"""One instant: what its models are asked, and what came of it as facts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import orjson
+
+from coordinator_dagster.orders import Orders
+from coordinator_dagster.packs import Pack, PredictionConfig
+from coordinator_dagster.runners.base import Answer, ModelInfo
+from coordinator_dagster.stages.facts import Cycle, Forecast, StoredInput
+from coordinator_dagster.stages.numbers import clean_text, not_json
+from slots.loader import Slot, SlotFailure, describe
+
+ASKING_SLOTS = ("PREDICTION_SCOPE_BUILDER", "PREDICT_CALL_BUILDER", "INFERENCE_OUTPUT_VALIDATOR")
+RAW_SHOWN = 2_000
+ABSENT = Answer("ABSENT", 0.0, reason="the runner knows it no more")
+
+
+def missed(config: PredictionConfig, t: datetime, reason: str) -> Cycle:
+    """A cycle that nobody will perform any more."""
+    return Cycle(config.id, t, t + config.horizon, "MISSED", reason)
+
+
+def prepare(
+    pack: Pack, slots: Mapping[str, Slot], given: StoredInput, configs: Sequence[PredictionConfig]
+) -> list[Cycle]:
+    """The instant's cycles, with what each model is asked in them; SlotFailure when a slot gives none."""
+    t, inference_input = given.performed_at, orjson.loads(given.payload)
+    asking = []
+    for config in configs:
+        offered = {"config": config.as_slot_config(), "inference_input": inference_input, "now": t}
+        envelope = _checked(slots["PREDICTION_SCOPE_BUILDER"], scope_fault, offered)
+        call = _checked(
+            slots["PREDICT_CALL_BUILDER"],
+            call_fault,
+            offered | {"scope": envelope["scope"]},
+        )
+        cycle = Cycle(
+            config.id,
+            t,
+            t + config.horizon,
+            "PERFORMED",
+            None,
+            given.cut_off,
+            given.cut_off + pack.deadline(config),
+            envelope["scope_key"],
+            envelope["scope"],
+            {"args": call["args"], "kwargs": call["kwargs"]},
+        )
+        asking.append(cycle)
+    return asking
+
+
+def _checked(slot: Slot, shape_fault: Callable[[Any], str | None], offered: Mapping[str, Any]) -> dict[str, Any]:
+    """What the slot returned, when it has its shape."""
+    found = slot(**offered)
+    if fault := shape_fault(found):
+        raise SlotFailure(f"{slot.at}: {fault}")
+    return found
+
+
+def _object_of(**shape: type) -> Callable[[Any], str | None]:
+    """A check for an object with these keys, in JSON of finite numbers."""
+    shown = ", ".join(f'"{name}": {kind.__name__}' for name, kind in shape.items())
+
+    def fault(found: Any) -> str | None:
+        wrong = not isinstance(found, dict) or any(not isinstance(found.get(n), kind) for n, kind in shape.items())
+        return f"returned {found!r:.80}; it must return {{{shown}}}" if wrong else not_json(found)
+
+    return fault
+
+
+scope_fault = _object_of(scope_key=str, scope=dict)
+call_fault = _object_of(args=list, kwargs=dict)
+
+
+def answered(
+    validator: Slot,
+    cycles: Sequence[Cycle],
+    answers: Mapping[str, Sequence[Answer]],
+    models: Sequence[ModelInfo],
+    orders: Orders,
+    joined: dict[str, datetime],
+    waited: timedelta = timedelta(0),
+) -> list[Forecast]:
+    """The models' answers to the cycles of an instant as facts, an absence for who has gone; by cycle, then model.
+
+    `joined` says since when each owes an answer; who answers now is added. `waited` is how long after the
+    cut-off they were asked, by our own doing.
+    """
+    t = cycles[0].performed_at
+    gone = [model_id for model_id, since in joined.items() if model_id not in answers and since <= t]
+    for model_id in answers:
+        joined.setdefault(model_id, t)  # who answers now owes the window's next instants too
+    every = {**answers, **{model_id: [ABSENT] * len(cycles) for model_id in sorted(gone)}}
+    deployments = {model.id: model.deployment for model in models}
+    return [
+        _forecast(validator, model_id, cycle, found[place], deployments.get(model_id), waited)
+        for place, cycle in enumerate(cycles)
+        for model_id, found in every.items()
+        if not orders.out(model_id, t)
+    ]
+
+
+def _forecast(
+    validator: Slot, model_id: str, cycle: Cycle, answer: Answer, deployment: str | None, waited: timedelta
+) -> Forecast:
+    """The answer as a fact: validated, and LATE when it came after the cycle's `answer_by` and not by our fault."""
+    assert cycle.cut_off is not None and cycle.answer_by is not None
+    asked_at = cycle.cut_off + waited
+    arrived = asked_at + timedelta(seconds=answer.elapsed)
+    status, output, meta = answer.status, None, {}
+    if status == "SUCCESS":
+        output, reason = _validated(validator, answer.output, cycle)
+        if reason is not None:
+            status, meta = "FAILED", {"reason": clean_text(reason), "raw": repr(answer.output)[:RAW_SHOWN]}
+        elif arrived > cycle.answer_by:
+            ours = arrived - waited <= cycle.answer_by
+            status = "PLATFORM_FAULT" if ours else "LATE"
+            allowed = (cycle.answer_by - cycle.cut_off).total_seconds()
+            why = f", asked {waited.total_seconds():.3f} s after the cut-off" if waited else ""
+            meta = {"reason": f"answered after {answer.elapsed:.3f} s{why}, allowed were {allowed:g} s"}
+    else:
+        meta = {"reason": clean_text(answer.reason or "")}
+    answered_at = arrived if answer.status == "SUCCESS" else None
+    return Forecast(model_id, cycle, status, answer.exec_time_ms, output, asked_at, answered_at, deployment, meta)
+
+
+def _validated(validator: Slot, given: Any, cycle: Cycle) -> tuple[dict[str, Any] | None, str | None]:
+    """The output as the validator returns it, or why the answer fails."""
+    try:
+        output = validator(inference_output=given, scope=cycle.scope)
+    except SlotFailure as failure:
+        return None, describe(failure.__cause__) if failure.__cause__ else str(failure)
+    if not isinstance(output, dict):
+        return None, f"the validator returned a {type(output).__name__}, not an object"
+    fault = not_json(output)
+    return (None, fault) if fault else (output, None)

@@ -1,0 +1,87 @@
+"""`leases`: who works now. A lease is renewed every few seconds and free again once it has run out."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+from sqlalchemy import text
+
+from coordinator_dagster.store.database import Database
+
+RENEW_SECONDS = 2.0
+EXPIRE_SECONDS = 10.0
+# The server's clock decides, for all machines alike; real seconds, whatever clock the competition follows.
+UNTIL = f"clock_timestamp() + interval '{EXPIRE_SECONDS} seconds'"
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A lease as it stands. `meta` is what its last holder left for the next."""
+
+    name: str
+    holder: str
+    renewed_at: datetime
+    alive: bool
+    meta: dict[str, Any]
+
+
+class LeaseTable:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def take(self, name: str, holder: str) -> bool:
+        """Become the holder where nobody is, or keep on being it; False while somebody else is."""
+        with self._database.transaction() as connection:
+            return bool(
+                connection.execute(
+                    text(
+                        "insert into leases (name, holder, acquired_at, renewed_at, expires_at) "
+                        f"values (:name, :holder, clock_timestamp(), clock_timestamp(), {UNTIL}) "
+                        "on conflict (name) do update set holder = excluded.holder, renewed_at = clock_timestamp(), "
+                        f" acquired_at = clock_timestamp(), expires_at = {UNTIL} "
+                        "where leases.holder = excluded.holder or leases.expires_at <= clock_timestamp()"
+                    ),
+                    {"name": name, "holder": holder},
+                ).rowcount
+            )
+
+    def renew(self, name: str, holder: str) -> bool:
+        """Hold it for another while, also when it had run out and nobody took it; False: somebody else has it."""
+        with self._database.transaction() as connection:
+            return bool(
+                connection.execute(
+                    text(
+                        f"update leases set renewed_at = clock_timestamp(), expires_at = {UNTIL} "
+                        "where name = :name and holder = :holder"
+                    ),
+                    {"name": name, "holder": holder},
+                ).rowcount
+            )
+
+    def release(self, name: str, holder: str, meta: dict[str, Any] | None = None) -> None:
+        """Let the next one have it at once, with what it should know."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                text(
+                    "update leases set expires_at = clock_timestamp(), meta_jsonb = cast(:meta as jsonb) "
+                    "where name = :name and holder = :holder and expires_at > clock_timestamp()"
+                ),
+                {"name": name, "holder": holder, "meta": orjson.dumps(meta or {}).decode()},
+            )
+
+    def read(self, name: str) -> Lease | None:
+        rows = self._database.read(
+            "select name, holder, renewed_at, expires_at > clock_timestamp() as alive, meta_jsonb as meta "
+            "from leases where name = :name",
+            name=name,
+        )
+        return Lease(*rows[0]) if rows else None
+
+    def forget(self, prefix: str) -> None:
+        """Remove those of that name's beginning that ran out a day ago."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                text("delete from leases where starts_with(name, :prefix) and expires_at < now() - interval '1 day'"),
+                {"prefix": prefix},
+            )
