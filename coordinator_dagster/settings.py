@@ -41,7 +41,6 @@ class Settings(BaseSettings):
     feed_assets: Annotated[list[str], NoDecode] = Field([], description="comma-separated; empty: the pack's")
     feed_kind: Kind | None = Field(None, description="the only kind the feed serves; unset: any")
     feed_granularity: str | None = Field(None, description="the only granularity; unset: any")
-    feed_poll_seconds: float = Field(5, gt=0, description="pause between two pulls while listening")
     feed_backfill_minutes: int = Field(180, ge=0, description="history fetched before the first window")
     feed_candles_window: int = Field(120, ge=1, description="candles in the default input")
     feed_base_url: str | None = Field(None, description="the venue's address; unset: its own")

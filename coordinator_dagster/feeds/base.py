@@ -91,7 +91,11 @@ async def listen_by_polling(
 
 def fetch_heard(feed: Feed, series: Series, after: datetime) -> Heard:
     """All that is final of a series after that moment."""
-    through = feed.known_through(series)
+    return fetch_span(feed, series, after, max(after, feed.known_through(series)))
+
+
+def fetch_span(feed: Feed, series: Series, after: datetime, through: datetime) -> Heard:
+    """What a series has in `(after, through]`, which must be final; FeedError when the source fails."""
     if through <= after:
         return Heard(series, after, after, [])
     # `fetch` goes by ts_event and ends before its end: one microsecond more on both sides

@@ -1,7 +1,6 @@
 """Binance Spot as a feed: closed klines, and the last trade of each millisecond."""
 
 import difflib
-import math
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -10,25 +9,33 @@ from typing import Any
 
 from coordinator_dagster.clock import Clock
 from coordinator_dagster.errors import UserError
-from coordinator_dagster.feeds.base import FeedError, Heard, Offer, listen_by_polling
+from coordinator_dagster.feeds.base import FeedError, Heard, Offer
+from coordinator_dagster.feeds.binance_records import (
+    EPOCH,
+    FLUSH_DELAY,
+    MILLISECOND,
+    NONSENSE,
+    candle_record,
+    moment,
+    tick_record,
+)
 from coordinator_dagster.feeds.binance_rest import PATIENCE_SECONDS, BinanceRest
-from slots.market import VALUE_NAMES, Kind, MarketRecord, Series, history_record
+from coordinator_dagster.feeds.binance_stream import BinanceStream
+from slots.market import Kind, MarketRecord, Series
 
 INTERVALS = ("1s", "1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d")
 PAGE = 1000  # rows in one answer, the venue's maximum
-FLUSH_DELAY = timedelta(seconds=0.25)  # a trade is on the tape of the venue that long after its timestamp
 OFFSET_AGE = timedelta(minutes=10)  # clocks drift: ask the venue for its time again
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MILLISECOND = timedelta(milliseconds=1)
 HOUR_MS = 3_600_000
 
 
 class BinanceFeed:
     """Klines and aggregated trades of `ASSET` + `quote`, final ones only.
 
-    `base_url` is without `/api` (https://api.binance.com); `patience`, in seconds, bounds the retries of one
-    request. A tick is the last trade of its millisecond; its meta has `quantity` (base asset) and `trades` of
-    that millisecond and the winner's `trade_id`. Source: binance-spot-api-docs, rest-api.md, on GitHub.
+    `base_url` is without `/api` (https://api.binance.com), `stream_url` without `/stream` (unset: as `base_url`);
+    `patience`, in seconds, bounds the retries of one request or connection. A tick is the last trade of its
+    millisecond; its meta has `quantity` (base asset) and `trades` of that millisecond and the winner's `trade_id`.
+    Source: binance-spot-api-docs, rest-api.md, on GitHub.
     """
 
     name = "binance"
@@ -42,14 +49,19 @@ class BinanceFeed:
         clock: Clock,
         quote: str = "USDT",
         *,
-        poll_seconds: float = 1.0,
+        stream_url: str | None = None,
         patience: float = PATIENCE_SECONDS,
     ) -> None:
         if not base_url.startswith(("http://", "https://")):
             raise UserError(f"FEED_BASE_URL={base_url} is not a URL; write it like https://api.binance.com")
-        self._assets, self._clock, self._quote, self._poll_seconds = list(assets), clock, quote, poll_seconds
+        stream_url = stream_url or base_url.replace("http", "ws", 1)
+        if not stream_url.startswith(("ws://", "wss://")):
+            raise UserError(
+                f"FEED_STREAM_URL={stream_url} is not one of websockets; write it like wss://stream.binance.com:9443"
+            )
+        self._assets, self._clock, self._quote, self._patience = list(assets), clock, quote, patience
         self._offset, self._measured = timedelta(0), datetime.min.replace(tzinfo=UTC)
-        self._rest = BinanceRest(base_url, patience)
+        self._rest, self.stream_url = BinanceRest(base_url, patience), stream_url.rstrip("/")
 
     @property
     def url(self) -> str:
@@ -90,13 +102,14 @@ class BinanceFeed:
 
     def fetch(self, series: Series, start: datetime, end: datetime) -> Iterator[MarketRecord]:
         final = (self.known_through(series) - series.step - EPOCH) // MILLISECOND + 1
-        first, asked = (-((EPOCH - moment) // MILLISECOND) for moment in (start, end))
+        first, asked = (-((EPOCH - bound) // MILLISECOND) for bound in (start, end))
         read = self._ticks if series.kind == "tick" else self._candles
         with self._sense_in(str(series)):
             yield from read(series, first, min(asked, final))
 
     def listen(self, since: Mapping[Series, datetime]) -> AsyncIterator[Heard]:
-        return listen_by_polling(self, since, self._clock, self._poll_seconds)
+        stream = BinanceStream(self, self.venue_time, self.stream_url, self._clock, self._quote, self._patience)
+        return stream.listen(since)
 
     def _candles(self, series: Series, start: int, end: int) -> Iterator[MarketRecord]:
         """Candles that open in [start, end), milliseconds."""
@@ -106,23 +119,14 @@ class BinanceFeed:
             answer = self._rest.ask("klines", symbol=symbol, interval=interval, **page)
             rows = {int(row[0]): row for row in answer}  # a row may come twice, or out of order
             for at in sorted(at for at in rows if start <= at < end):
-                values = {name: float(rows[at][n]) for n, name in enumerate(VALUE_NAMES["candle"], 1)}
-                yield history_record(series, EPOCH + at * MILLISECOND, values)
+                yield candle_record(series, moment(at), rows[at][1:6])
             if len(answer) < PAGE:
                 return
             start = max(start, *rows) + 1
 
     def _ticks(self, series: Series, start: int, end: int) -> Iterator[MarketRecord]:
-        for at, trades in groupby(self._trades(series, start, end), key=lambda trade: int(trade["T"])):
-            moment, quantities, count = EPOCH + at * MILLISECOND, [], 0
-            for trade in trades:
-                # each one is checked: a bad price is an error even where a later trade outdoes it
-                record = history_record(series, moment, {"price": float(trade["p"])})
-                quantities.append(float(trade["q"]))
-                count += int(trade["l"]) - int(trade["f"]) + 1
-            # fsum: the exact sum, so that no paging of the same trades can change a digit
-            record.meta.update(quantity=math.fsum(quantities), trades=count, trade_id=int(trade["l"]))
-            yield record
+        for _, trades in groupby(self._trades(series, start, end), key=lambda trade: int(trade["T"])):
+            yield tick_record(series, list(trades))
 
     def _trades(self, series: Series, start: int, end: int) -> Iterator[dict[str, Any]]:
         """Aggregated trades of [start, end), milliseconds, by id: by time to the first, from there by id."""
@@ -140,13 +144,18 @@ class BinanceFeed:
             if rows:
                 where = {"fromId": max(rows) + 1}
 
+    def venue_time(self) -> datetime:
+        """What the venue says that the time is; FeedError when it does not say."""
+        with self._sense_in("time"):
+            theirs = moment(self._rest.ask("time")["serverTime"])
+        self._measured = self._clock.now()
+        self._offset = min(theirs - self._measured, timedelta(0))
+        return theirs
+
     def _venue_now(self) -> datetime:
         """The venue's time by our clock, never ahead of either: the offset is taken after the answer came."""
         if abs(self._clock.now() - self._measured) > OFFSET_AGE:
-            with self._sense_in("time"):
-                theirs = EPOCH + int(self._rest.ask("time")["serverTime"]) * MILLISECOND
-            self._measured = self._clock.now()
-            self._offset = min(theirs - self._measured, timedelta(0))
+            self.venue_time()
         return self._clock.now() + self._offset
 
     @contextmanager
@@ -154,5 +163,5 @@ class BinanceFeed:
         """An answer that cannot be read, or has a price that is none, is a FeedError."""
         try:
             yield
-        except (ValueError, TypeError, LookupError) as error:
+        except NONSENSE as error:
             raise FeedError(f"{self.url} answered nonsense for {what}: {error!r}") from error

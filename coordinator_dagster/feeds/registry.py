@@ -14,6 +14,7 @@ from coordinator_dagster.feeds.replay import ReplayFeed
 from coordinator_dagster.feeds.simulated import SimulatedFeed
 
 BINANCE_URL = "https://api.binance.com"
+BINANCE_STREAM_URL = "wss://stream.binance.com:9443"
 
 
 class FeedSettings(Protocol):
@@ -24,9 +25,9 @@ class FeedSettings(Protocol):
     @property
     def feed_assets(self) -> Sequence[str]: ...
     @property
-    def feed_poll_seconds(self) -> float: ...
-    @property
     def feed_base_url(self) -> str | None: ...
+    @property
+    def feed_stream_url(self) -> str | None: ...
     @property
     def feed_seed(self) -> int: ...
     @property
@@ -46,8 +47,10 @@ def _simulated(settings: FeedSettings, clock: Clock) -> Feed:
 
 
 def _binance(settings: FeedSettings, clock: Clock) -> Feed:
-    url = settings.feed_base_url or BINANCE_URL
-    return BinanceFeed(_assets(settings), url, clock, poll_seconds=settings.feed_poll_seconds)
+    base_url, stream_url = settings.feed_base_url, settings.feed_stream_url
+    if base_url is None:
+        base_url, stream_url = BINANCE_URL, stream_url or BINANCE_STREAM_URL
+    return BinanceFeed(_assets(settings), base_url, clock, stream_url=stream_url)
 
 
 def _none(settings: FeedSettings, clock: Clock) -> Feed:

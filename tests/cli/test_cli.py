@@ -98,7 +98,7 @@ def test_bad_settings_are_reported_all_at_once_with_their_sources(run: Run, tmp_
         "window": "day",
         "competition_start": "2026-01-05T01:00Z",
         "competition_end": "2026-01-06T00:00",
-        "feed_poll_seconds": "0",
+        "model_runner_timeout_seconds": "0",
         "feed_seed": "one",
     }
     faults = dict(line.split(" = ", 1) for line in error_lines(run("validate", **settings)))
@@ -107,7 +107,7 @@ def test_bad_settings_are_reported_all_at_once_with_their_sources(run: Run, tmp_
     assert faults.pop("environment: COMPETITION").startswith("'Demo': must be a slug")
     assert "must be a midnight where WINDOW=day" in faults.pop("environment: COMPETITION_START")
     assert "has no time zone; write it as UTC" in faults.pop("environment: COMPETITION_END")
-    assert faults.pop("environment: FEED_POLL_SECONDS") == "'0': Input should be greater than 0"
+    assert faults.pop("environment: MODEL_RUNNER_TIMEOUT_SECONDS") == "'0': Input should be greater than 0"
     assert faults.pop("environment: FEED_SEED").startswith("'one': Input should be a valid integer")
     assert not faults
 

@@ -1,10 +1,9 @@
 """Binance against the stand-in exchange: the same records as the tape it plays, and only final ones."""
 
-import asyncio
 import gzip
 import os
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
@@ -118,38 +117,6 @@ def test_a_trade_within_the_flush_delay_is_not_final(url: str) -> None:
         control(url, "clock", now=moment.isoformat())
         (*_, last) = feed(url, moment).fetch(TICKS, moment - timedelta(minutes=1), moment)
         assert (last.ts_event == utc("2026-01-02T01:00:20Z")) == seen
-
-
-def test_listen_pushes_each_record_once_as_it_becomes_final(url: str) -> None:
-    class Venue(FixedClock):
-        """Our clock and the venue's, moved together."""
-
-        async def sleep_until(self, moment: datetime) -> None:
-            await super().sleep_until(moment)
-            await asyncio.to_thread(control, url, "clock", now=moment.isoformat())
-
-    async def pushed() -> list[tuple[str, str, float]]:
-        clock = Venue(NOW)
-        venue = BinanceFeed(["BTC"], url, clock, poll_seconds=5)
-        found: list[tuple[str, str, float]] = []
-        async for heard in venue.listen({CANDLES: NOW, TICKS: NOW}):
-            for record in heard.records:
-                late = (clock.now() - record.event_end).total_seconds()
-                found.append((record.series.kind, f"{record.ts_event:%M:%S}", late))
-            if len(found) == 7:
-                break
-        return found
-
-    assert asyncio.run(pushed()) == [
-        ("tick", "00:40", 5.0),
-        ("candle", "00:00", 0.0),
-        ("tick", "00:59", 1.0),
-        ("tick", "01:00", 5.0),
-        ("tick", "01:20", 5.0),
-        ("tick", "01:40", 5.0),
-        ("candle", "01:00", 0.0),
-    ]
-    assert requests_seen(url, "klines") == 2  # none while no candle can have closed
 
 
 def test_assets_are_checked_with_the_venue(url: str) -> None:

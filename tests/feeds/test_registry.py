@@ -18,8 +18,8 @@ CLOCK = FixedClock(utc("2026-01-01T00:00Z"))
 class Settings:
     feed_provider: str = "simulated"
     feed_assets: list[str] = field(default_factory=lambda: ["BTC"])
-    feed_poll_seconds: float = 1.0
     feed_base_url: str | None = None
+    feed_stream_url: str | None = None
     feed_seed: int = 1
     feed_tape_dir: Path | None = None
     feed_tape_provider: str | None = None
@@ -40,6 +40,19 @@ def test_the_base_url_is_binance_unless_it_is_set() -> None:
         assert feed.url == used
 
 
+def test_the_websockets_are_where_the_base_url_is_unless_they_are_set() -> None:
+    own, other = "wss://stream.binance.com:9443", "ws://127.0.0.1:8"
+    for base, given, used in (
+        (None, None, own),
+        ("https://127.0.0.1:9/", None, "wss://127.0.0.1:9"),
+        ("http://127.0.0.1:9", other, other),
+        (None, other + "/", other),
+    ):
+        feed = create_from_env(Settings("binance", feed_base_url=base, feed_stream_url=given), CLOCK)
+        assert isinstance(feed, BinanceFeed)
+        assert feed.stream_url == used
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -48,6 +61,7 @@ def test_the_base_url_is_binance_unless_it_is_set() -> None:
         (Settings("replay"), r"FEED_TAPE_DIR is not set"),
         (Settings("simulated", []), r"FEED_ASSETS is empty; FEED_PROVIDER=simulated"),
         (Settings("binance", feed_base_url="api.binance.com"), r"FEED_BASE_URL=api.binance.com is not a URL"),
+        (Settings("binance", feed_stream_url="https://a.b"), r"FEED_STREAM_URL=https://a.b is not one of websockets"),
     ],
 )
 def test_a_fault_names_the_setting(settings: Settings, message: str) -> None:
