@@ -13,6 +13,7 @@ from coordinator_dagster.feeds.base import FeedError
 from coordinator_dagster.replay import replay
 from coordinator_dagster.runtime import Runtime, open_runtime
 from slots.market import MarketRecord, Series
+from tests.live.performing import perform_live
 
 Make = Callable[..., Competition]
 START = datetime(2026, 1, 5, tzinfo=UTC)
@@ -142,8 +143,7 @@ def test_a_live_competition_fetches_up_to_the_truth_and_gives_up_after_a_day(ope
     windows = runtime.competition.windows.between(START, at(120))
     runtime.__dict__["clock"] = FixedClock(at(1))
     runtime.ingest(windows[:1])
-    runtime.build_inputs(windows[:1])
-    runtime.predict(windows[:1])  # at 00:01, inside the window: performed
+    perform_live(runtime, at(59))
     runtime.clock.moment = at(121)
     assert rows(runtime, "select min(known_at), max(known_at) from market_records where event_end > '2026-01-05'") == [
         (at(1), at(60))

@@ -2,6 +2,8 @@
 
 import os
 import time
+from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -13,9 +15,13 @@ from coordinator_dagster.cli.moments import parse_hour
 from coordinator_dagster.clock import SystemClock
 from coordinator_dagster.competition import Competition, read_competition
 from coordinator_dagster.errors import UserError
+from coordinator_dagster.feeds.stored import StoredFeed
 from coordinator_dagster.local_env import remember
 from coordinator_dagster.runtime import open_feed, open_runtime
 from coordinator_dagster.stages.ingest import contest_series
+from coordinator_dagster.store.database import Database
+from coordinator_dagster.store.store import database_url, open_as_it_stands
+from coordinator_dagster.store.take_over import find_live, take_over
 from coordinator_dagster.windows import Window
 
 
@@ -23,9 +29,17 @@ def replay(
     start: Annotated[str | None, typer.Option("--from", help="first hour, UTC; default COMPETITION_START")] = None,
     end: Annotated[str | None, typer.Option("--to", help="end of the last hour; default the feed's end")] = None,
     tape: Annotated[Path | None, typer.Option(help="a folder of market data; sets FEED_PROVIDER=replay")] = None,
+    live: Annotated[
+        str | None, typer.Option("--from-schema", help="a live competition: replay on its tape, with its cut-offs")
+    ] = None,
+    perform_missed: Annotated[
+        bool, typer.Option(help="with --from-schema: perform what was MISSED there, for study")
+    ] = False,
 ) -> None:
     """Run the loop over past windows of the tape, with the models in MODELS_DIR, and print the leaderboard."""
-    if tape:
+    if live:
+        end = end or _take_over(live, perform_missed)
+    elif tape:
         os.environ |= {"FEED_PROVIDER": "replay", "FEED_TAPE_DIR": str(tape.resolve())}
     if start and "COMPETITION_START" not in os.environ and read_competition().settings.competition_start is None:
         os.environ["COMPETITION_START"] = parse_hour("--from", start).isoformat()
@@ -44,6 +58,26 @@ def replay(
         print_leaderboard(runtime.store.boards.latest_leaderboard())
 
 
+def _take_over(live: str, perform_missed: bool) -> str:
+    """Make this competition's schema that of a replay of the live one; the end of its last window."""
+    os.environ |= {"FEED_PROVIDER": StoredFeed.name, "MODE": "replay"}
+    competition = read_competition()
+    database = Database(database_url(competition), competition.schema)
+    try:
+        database.server_version()
+        found = find_live(database, live)
+    finally:
+        database.close()
+    if found.schema == competition.schema:
+        raise UserError(f"--from-schema={live}: that is COMPETITION itself; set another COMPETITION for the replay")
+    os.environ |= {"COMPETITION_START": found.start.isoformat(), "WINDOW": found.window}
+    competition = read_competition()
+    with closing(open_as_it_stands(competition)) as store:
+        take_over(store.database, found.schema, perform_missed)
+    last = competition.windows.at(found.last_window or found.start)
+    return last.end.isoformat()
+
+
 def chosen_windows(competition: Competition, start: str | None, end: str | None) -> list[Window]:
     """The windows between the options; UserError when they hold none. No database is touched for it."""
     if competition.settings.competition_start is None:
@@ -56,18 +90,20 @@ def chosen_windows(competition: Competition, start: str | None, end: str | None)
             f"--from={start} is before COMPETITION_START={competition.start.isoformat()}; start there, "
             "or set another COMPETITION and its COMPETITION_START"
         )
-    last = parse_hour("--to", end) if end else None
-    feed = open_feed(competition)
-    series = contest_series(competition, feed)
-    if last is None and feed.fixed and series:
-        last = min(feed.known_through(one) for one in series)
-    last = last or SystemClock().now()
+    last = parse_hour("--to", end) if end else _feed_end(competition)
     if competition.closing:
         last = min(last, competition.closing)
     windows = competition.windows.between(first, last)
     if not windows:
         raise UserError(f"no window between {first.isoformat()} and {last.isoformat()}; --to must be after --from")
     return windows
+
+
+def _feed_end(competition: Competition) -> datetime:
+    """The end of the feed's tape; now where it goes on."""
+    feed = open_feed(competition)
+    series = contest_series(competition, feed)
+    return min(feed.known_through(one) for one in series) if feed.fixed and series else SystemClock().now()
 
 
 def keep_settings(competition: Competition) -> None:

@@ -12,6 +12,7 @@ from coordinator_dagster.stages.cycle import ASKING_SLOTS, answered, missed, pre
 from coordinator_dagster.stages.facts import Cycle, Forecast, StoredInput
 from coordinator_dagster.stages.ingest import contest_series
 from coordinator_dagster.stages.inputs import build_input
+from coordinator_dagster.store.tape_memory import TapeMemory
 from slots.loader import Slot
 from slots.market import Series
 
@@ -47,6 +48,8 @@ class Performer:
         )
         self._series: tuple[Series, ...] = contest_series(runtime.competition, runtime.feed)
         self._joined: dict[str, datetime] = {}
+        look_back = 2 * (runtime.competition.settings.feed_candles_window + 1)  # some may not have arrived in time
+        self._tape = TapeMemory(runtime.store.tape, self._series, look_back)
 
     @property
     def series(self) -> tuple[Series, ...]:
@@ -57,6 +60,7 @@ class Performer:
         self._runtime.runner.fresh()
         self._runtime.store.cycles.sync_models(self._runtime.runner.models())
         self._joined = self._runtime.store.cycles.joined()
+        self._tape.refresh()
 
     def start_by(self, t: datetime, config: PredictionConfig) -> datetime:
         """When a cycle must have begun: after that it is MISSED."""
@@ -72,11 +76,12 @@ class Performer:
         cycles = [missed(one, plan.t, reason) for one in late]
         if not due:
             return Performed(cycles)
+        self._tape.refresh()
         given = build_input(
             self._runtime.competition,
             plan.schedule,
             self._slots,
-            plan.schedule.orders.corrected(store.tape),
+            plan.schedule.orders.corrected(self._tape),
             self._series,
             plan.t,
             cut_off,

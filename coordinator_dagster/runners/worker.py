@@ -37,6 +37,7 @@ REQUEST_CAP = 16 << 20  # bytes of one instant, kept by the coordinator
 ANSWER_CAP = 1 << 20  # bytes of all the values a model answers at one instant
 LOG_CAP = 1 << 20  # bytes; looked at between instants, so one instant may write past it
 ERROR_CAP = 500  # characters
+NICE = 5  # whoever asks the models comes first: the first to be asked does not hold up the last
 PR_SET_PDEATHSIG = 1
 
 _prctl: Any = getattr(ctypes.CDLL(None), "prctl", None)  # Linux only
@@ -213,6 +214,7 @@ def _end(pid: int, children: set[int]) -> int | None:
 
 def main(control_fd: str, base_path: str, *entries: str) -> None:
     """Serve the control socket until its end of file."""
+    os.nice(NICE)
     sys.dont_write_bytecode = True  # a model's folder stays as it was submitted
     control = socket.socket(fileno=int(control_fd))
     try:

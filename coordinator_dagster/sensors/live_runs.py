@@ -49,8 +49,10 @@ def live_run_sensor(competition: Competition, kept: KeptRuntime) -> dg.SensorDef
             else:
                 alive.append(window)
         context.update_cursor(json.dumps(seen))
-        requests = _requests(context.instance, job, _missing(runtime, alive))
-        yield from requests or [dg.SkipReason(f"alive: {', '.join(one.key for one in sorted(alive)) or 'none is due'}")]
+        missing = _missing(runtime, alive)
+        if not missing:
+            yield dg.SkipReason(f"alive: {', '.join(one.key for one in sorted(alive)) or 'none is due'}")
+        yield from _requests(context.instance, job, missing)
 
     return sensor
 

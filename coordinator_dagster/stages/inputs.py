@@ -49,10 +49,10 @@ def build_inputs(
     for window in windows:
         kept = store.cycles.input_instants(window)
         live = competition.settings.mode == "live"
-        due = sorted(kept) if live else _due_instants(schedule, window)
+        due = sorted(kept) if live else _due_instants(schedule, window, store.cycles.ended(window))
         ready = [t for t in due if t not in kept and through is not None and t <= through]
         report.kept += len(kept)
-        report.waiting += len(due) - len(kept) - len(ready)
+        report.waiting += len([t for t in due if t not in kept]) - len(ready)
         if ready:
             look_back = competition.settings.feed_candles_window + 1
             source = store.tape.cached(series, window.start, window.end, look_back)
@@ -66,9 +66,11 @@ def build_inputs(
     return report
 
 
-def _due_instants(schedule: Schedule, window: Window) -> list[datetime]:
-    """The instants of the window at which some config is due and nothing is paused, in order."""
-    return sorted({t for t, _ in schedule.due(window) if not schedule.orders.pause(t)})
+def _due_instants(schedule: Schedule, window: Window, ended: set[tuple[str, datetime]]) -> list[datetime]:
+    """The instants of the window at which some config is to be asked: it has not ended and nothing is paused."""
+    return sorted(
+        {t for t, config in schedule.due(window) if (config.id, t) not in ended and not schedule.orders.pause(t)}
+    )
 
 
 def waiting_for(series: Sequence[Series], through: datetime | None) -> str:

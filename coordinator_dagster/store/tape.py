@@ -25,6 +25,7 @@ COLUMNS = (
     "values_jsonb",
     "meta_jsonb",
 )
+RECORD = "ts_event, values_jsonb, known_at, event_end, meta_jsonb"  # as MarketRecord takes them
 Range = tuple[datetime, datetime]
 MICROSECOND, NOTHING = timedelta(microseconds=1), timedelta(0)
 
@@ -207,10 +208,26 @@ class TapeTable:
         """The span `(start, end]` and `look_back` records before it, in memory."""
         return CachedSource(self, series, start, end, look_back)
 
+    def newest(self, series: Series, count: int) -> tuple[int, list[MarketRecord]]:
+        """The last `count` records, oldest first, and the highest id among them (0: there is none)."""
+        highest, records = self._with_id(series, "true order by ts_event desc limit :count", count=count)
+        return highest, records[::-1]
+
+    def come_since(self, series: Series, last_id: int, oldest: datetime) -> tuple[int, list[MarketRecord]]:
+        """The records with a higher id whose `ts_event` is not before `oldest`, and the highest id now."""
+        where = "ts_event >= :oldest and id > :last_id order by ts_event"
+        highest, records = self._with_id(series, where, oldest=oldest, last_id=last_id)
+        return max(highest, last_id), records
+
+    def _with_id(self, series: Series, where: str, **parameters: Any) -> tuple[int, list[MarketRecord]]:
+        rows = self._database.read(
+            f"select {RECORD}, id from market_records where {KEY} and {where}", **series_key(series), **parameters
+        )
+        return max((row.id for row in rows), default=0), [MarketRecord(series, *row[:-1]) for row in rows]
+
     def _records(self, series: Series, where: str, **parameters: Any) -> list[MarketRecord]:
         rows = self._database.read(
-            "select ts_event, values_jsonb, known_at, event_end, meta_jsonb from market_records "
-            f"where {KEY} and {where}",
+            f"select {RECORD} from market_records where {KEY} and {where}",
             **series_key(series),
             **parameters,
         )

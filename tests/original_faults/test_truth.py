@@ -13,6 +13,7 @@ from coordinator_dagster.competition import Competition
 from coordinator_dagster.feeds.base import FeedError
 from coordinator_dagster.feeds.binance import BinanceFeed
 from coordinator_dagster.feeds.simulated import SimulatedFeed
+from tests.live.performing import perform_live
 from tests.original_faults import odd_slots
 from tests.original_faults.world import (
     HOUR,
@@ -129,7 +130,8 @@ def test_feed_down_altogether_while_live(competition: Make) -> None:
     made = competition(mode="live", **ONE_HOUR)
     feed = FailingFeed(FixedClock(START + 10 * MINUTE + timedelta(seconds=30)))
     with opened(made, MODELS, feed=feed, clock=feed.clock) as runtime:
-        perform(runtime, windows_of(made))
+        runtime.ingest(windows_of(made))
+        perform_live(runtime, feed.clock.moment)
         feed.down, feed.clock.moment = True, START + 15 * MINUTE
         with pytest.raises(FeedError, match="the venue does not answer"):
             runtime.ingest(windows_of(made))
@@ -176,7 +178,8 @@ def test_a_candle_still_open_counts_as_known_never_from_a_venue_that_prints_it(
     ):
         printed = httpx.get(f"{url}/api/v3/klines", params={"symbol": "BTCUSDT", "interval": "1m"}).json()
         assert printed[-1][0] / 1000 == (START + 5 * MINUTE).timestamp(), "the venue prints the open candle"
-        perform(runtime, windows_of(made))
+        runtime.ingest(windows_of(made))
+        perform_live(runtime, clock.moment)
         newest = "select max(ts_event) as at, count(*) as n from market_records"
         assert rows(runtime, newest) == [{"at": START + 4 * MINUTE, "n": 125}]
         assert rows(runtime, "select max(performed_at) as at from inference_inputs") == [{"at": START + 5 * MINUTE}]

@@ -37,6 +37,7 @@ class ScriptedRunner:
     """Models without processes: a script gives the answer at an instant, None where the model is not there."""
 
     scripts: dict[str, Script]
+    dispatch_seconds = 0.0
 
     def models(self) -> Sequence[ModelInfo]:
         return [ModelInfo(name, name, "1", name, name) for name in sorted(self.scripts)]

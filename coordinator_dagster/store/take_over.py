@@ -1,0 +1,119 @@
+"""What a replay takes over of a live competition, in the same database: its tape, its cut-offs, its orders."""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, text
+
+from coordinator_dagster.errors import UserErrors
+from coordinator_dagster.faults import nearest
+from coordinator_dagster.store.database import Database
+
+TAPE = "provider, asset, kind, granularity"
+RECORD = f"{TAPE}, ts_event, event_end, known_at, ts_ingested, values_jsonb, meta_jsonb"
+CONFIG = (
+    'id, base_id, scope_key, scope_template_jsonb, schedule_jsonb, active, "order", meta_jsonb, series_jsonb, '
+    "active_from, active_until"
+)
+CYCLE = "prediction_config_id, performed_at, resolvable_at, window_start, status, reason"
+TRUTH = "prediction_config_id, performed_at, resolvable_at, status, reason, truth_jsonb, external, given_up"
+ORDER = "id, kind, effective_at, until, model_id, prediction_config_id, reason, given_by, given_at, detail_jsonb"
+
+
+@dataclass(frozen=True)
+class Live:
+    """A live competition's schema, and what is fixed for it."""
+
+    schema: str
+    start: datetime
+    window: str
+    last_window: datetime | None
+
+
+def find_live(database: Database, name: str) -> Live:
+    """The live competition of that name; UserErrors when there is none in this database."""
+    schema = name.replace("-", "_")
+    known = [
+        row.name
+        for row in database.read(
+            "select n.nspname as name from pg_namespace n join pg_class c on c.relnamespace = n.oid "
+            "where c.relname = 'competition' order by 1"
+        )
+    ]
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", schema) or schema not in known:
+        there = ", ".join(known) or "none"
+        raise UserErrors([f"--from-schema={name}: no such competition here{nearest(schema, known)}; there are {there}"])
+    rows = database.read(
+        f'select mode, start, "window", (select max(window_start) from {schema}.cycles) as last '
+        f"from {schema}.competition"
+    )
+    if not rows or rows[0].mode != "live":
+        raise UserErrors([f"--from-schema={name}: it is not live; a replay is repeated by `coordinator replay` itself"])
+    return Live(schema, rows[0].start, rows[0].window, rows[0].last)
+
+
+def take_over(database: Database, live: str, perform_missed: bool) -> None:
+    """Copy what is not here yet: again, it adds what has come since. What was MISSED stays so, unless wanted."""
+    months = database.read(f"select min(ts_event) as first, max(ts_event) as last from {live}.market_records")[0]
+    if months.first:
+        database.ensure_months("market_records", months.first, months.last)
+    with database.transaction() as connection:
+        for table, columns in (
+            ("market_records", RECORD),
+            ("market_gaps", f"{TAPE}, gap_start, gap_end, state, reason, seen_at, updated_at, empty_answers"),
+            ("market_restatements", f"{TAPE}, ts_event, values_jsonb, first_values_jsonb, seen_at"),
+            ("models", "id, name, deployment_identifier, player_id, player_name"),
+        ):
+            _copy(connection, live, table, columns)
+        _copy_configs(connection, live)
+        _copy(connection, live, "operator_orders", ORDER, "overriding system value")
+        connection.execute(
+            text(
+                "select setval(pg_get_serial_sequence('operator_orders', 'id'), max(id)) from operator_orders "
+                "having max(id) is not null"
+            )
+        )
+        connection.execute(
+            text(
+                f"insert into market_ingestion_state ({TAPE}, last_event_ts, complete_through, meta_jsonb) "
+                f"select {TAPE}, last_event_ts, complete_through, meta_jsonb from {live}.market_ingestion_state "
+                f"on conflict ({TAPE}) do update set last_event_ts = excluded.last_event_ts, "
+                " complete_through = excluded.complete_through, meta_jsonb = excluded.meta_jsonb"
+            )
+        )
+        connection.execute(
+            text(
+                "insert into cut_offs (performed_at, cut_off) "
+                f"select performed_at, cut_off from {live}.inference_inputs on conflict do nothing"
+            )
+        )
+        if not perform_missed:
+            _copy(connection, live, "cycles", CYCLE, where="where status = 'MISSED'")
+        # What cannot be found again: truths from elsewhere, and what was given up.
+        connection.execute(
+            text(
+                f"insert into ground_truths (version, {TRUTH}) select case when external then version else 'given up' "
+                f" end, {TRUTH} from {live}.ground_truths where external or given_up on conflict do nothing"
+            )
+        )
+
+
+def _copy(connection: Connection, live: str, table: str, columns: str, how: str = "", where: str = "") -> None:
+    connection.execute(
+        text(
+            f"insert into {table} ({columns}) {how} select {columns} from {live}.{table} {where} on conflict do nothing"
+        )
+    )
+
+
+def _copy_configs(connection: Connection, live: str) -> None:
+    """All versions, the ended ones first: only one of a config may stand at a time."""
+    renewed = ", ".join(f"{one} = excluded.{one}" for one in CONFIG.split(", ") if one != "id")
+    connection.execute(
+        text(
+            f"insert into scheduled_prediction_configs ({CONFIG}) select {CONFIG} "
+            f"from {live}.scheduled_prediction_configs order by active_until nulls last, id "
+            f"on conflict (id) do update set {renewed}"
+        )
+    )

@@ -1,0 +1,72 @@
+"""Live runs in the test's own process, without Dagster around them."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
+
+from coordinator_dagster.clock import RunningClock
+from coordinator_dagster.competition import Competition
+from coordinator_dagster.live.live_run import live_run
+from coordinator_dagster.runtime import Runtime, open_runtime
+from coordinator_dagster.windows import Window
+from tests.live.telling import Kept
+
+Prepare = Callable[[Runtime], None]
+
+
+async def run_one(made: Competition, window: Window, holder: str, tell: Kept) -> str:
+    """One live run with everything of its own, as a process of its own has it."""
+    with open_runtime(made) as runtime:
+        return await live_run(runtime, window, holder, tell)
+
+
+def run_until(made: Competition, windows: list[Window], moment: datetime) -> list[Kept]:
+    """A live run a window, all at once, until the competition's clock shows that moment; then they are cancelled."""
+    told = [Kept() for _ in windows]
+
+    async def main() -> None:
+        runs = [
+            asyncio.create_task(run_one(made, window, f"run {window.key}", tell))
+            for window, tell in zip(windows, told, strict=True)
+        ]
+        with open_runtime(made) as runtime:
+            end = asyncio.create_task(runtime.clock.sleep_until(moment))
+            await asyncio.wait({end, asyncio.gather(*runs)}, return_when=asyncio.FIRST_COMPLETED)
+        for run in runs:
+            run.cancel()
+            with suppress(asyncio.CancelledError):
+                await run
+
+    asyncio.run(main())
+    return told
+
+
+def run_simulated(
+    made: Competition, begin: datetime, until: datetime, speed: float = 60, prepare: Prepare = lambda runtime: None
+) -> Kept:
+    """A live run of the window of `begin`, over the simulated market, cancelled at `until`."""
+    tell = Kept()
+
+    async def main() -> None:
+        with open_runtime(made) as runtime:
+            runtime.__dict__["_present"] = RunningClock(begin, speed)
+            prepare(runtime)
+            run = asyncio.create_task(live_run(runtime, made.windows.at(max(begin, made.start)), "run", tell))
+            end = asyncio.create_task(runtime.clock.sleep_until(until))
+            await asyncio.wait({run, end}, return_when=asyncio.FIRST_COMPLETED)
+            run.cancel()
+            with suppress(asyncio.CancelledError):
+                await run
+
+    asyncio.run(main())
+    return tell
+
+
+def waiting_for(what: Callable[[], bool], seconds: float = 30) -> None:
+    """Until it is so; fails when it is not within that many real seconds."""
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end, "it did not come about"
+        time.sleep(0.05)

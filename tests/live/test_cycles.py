@@ -1,0 +1,139 @@
+"""Each instant in its turn, whatever happens around it."""
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from coordinator_dagster.audit import audit
+from coordinator_dagster.competition import Competition
+from coordinator_dagster.levers.carry_out import carry_out
+from coordinator_dagster.levers.request import Request
+from coordinator_dagster.runtime import Runtime, open_runtime
+from slots.market import utc
+from tests.live.running import run_simulated
+
+START = utc("2026-01-05T00:00Z")
+MINUTE = timedelta(minutes=1)
+EARLY = START - 4 * MINUTE  # four real seconds, for the models to start
+QUICK = "from slots.tracker import TrackerBase\nclass M(TrackerBase):\n    def tick(self, data): pass\n"
+ANSWERS = QUICK + "    def predict(self, asset, horizon, step): return {'value': 0.001}\n"
+SLEEPS = "import time\n" + QUICK + "    def predict(self, asset, horizon, step): time.sleep(100)\n"
+
+Make = Callable[..., Competition]
+Folder = Callable[[str, str], Path]
+
+
+@pytest.fixture
+def made(competition: Make, model_folder: Folder) -> Callable[..., Competition]:
+    """A live competition over the simulated market with one model that answers at once."""
+
+    def make(**settings: Any) -> Competition:
+        return competition(mode="live", models_dir=model_folder("quick", ANSWERS), **settings)
+
+    return make
+
+
+def cycles(made: Competition, until: Any = START + timedelta(hours=1)) -> list[Any]:
+    with open_runtime(made) as runtime:
+        return list(
+            runtime.store.database.read(
+                "select performed_at, status, reason, cut_off, dispatched_at from cycles where performed_at < :until "
+                "order by 1",
+                until=until,
+            )
+        )
+
+
+def test_every_minute_is_performed_in_time_and_measured(made: Make) -> None:
+    here = made()
+    tell = run_simulated(here, EARLY, START + 5.9 * MINUTE)
+    found = cycles(here)
+    assert [(row.performed_at, row.status) for row in found] == [(START + n * MINUTE, "PERFORMED") for n in range(6)]
+    for row in found:
+        assert row.performed_at < row.cut_off <= row.dispatched_at
+    with open_runtime(here) as runtime:
+        stored = runtime.store.database.read("select stored_at, cut_off from cycles order by performed_at")
+        assert all(row.stored_at > row.cut_off for row in stored[:4]), "noted at the checkpoint after it"
+        assert audit(runtime.store.database, START + 6 * MINUTE) == []
+    assert tell.problems == []
+
+
+def test_a_slow_model_delays_nobody(made: Make, model_folder: Folder) -> None:
+    here = made()
+    model_folder("slow", SLEEPS)
+    run_simulated(here, EARLY, START + 4.95 * MINUTE)
+    with open_runtime(here) as runtime:
+        found = runtime.store.database.read(
+            "select performed_at, model_id, status from forecasts order by performed_at, model_id"
+        )
+    assert {(row.model_id, row.status) for row in found} == {("quick", "SUCCESS"), ("slow", "TIMEOUT")}
+    assert [row.performed_at for row in found][:8:2] == [START + n * MINUTE for n in range(4)], "none is skipped"
+
+
+def test_a_slot_that_fails_misses_its_cycle_and_says_so(made: Make) -> None:
+    here = made(raw_input_provider="tests.live.slots:input_that_fails_once")
+    tell = run_simulated(here, EARLY, START + 3.9 * MINUTE)
+    found = {row.performed_at: (row.status, row.reason) for row in cycles(here)}
+    assert [found[START + n * MINUTE][0] for n in range(4)] == ["PERFORMED", "PERFORMED", "MISSED", "PERFORMED"]
+    assert "RAW_INPUT_PROVIDER=tests.live.slots:input_that_fails_once" in found[START + 2 * MINUTE][1]
+    assert "no input at two past" in found[START + 2 * MINUTE][1]
+    assert len(tell.problems) == 1
+
+
+def test_a_database_that_is_away_costs_the_cycles_of_that_time_alone(made: Make) -> None:
+    here = made()
+
+    def away_at_two(runtime: Runtime) -> None:
+        real = runtime.store.tape.cut_off
+
+        def cut_off(now: Any) -> Any:
+            if START + 2 * MINUTE <= now() < START + 2.5 * MINUTE:
+                raise OperationalError("select", {}, Exception("server closed the connection"))
+            return real(now)
+
+        runtime.store.tape.cut_off = cut_off  # type: ignore[method-assign]
+
+    run_simulated(here, EARLY, START + 3.9 * MINUTE, prepare=away_at_two)
+    found = cycles(here)
+    assert [row.status for row in found] == ["PERFORMED", "PERFORMED", "MISSED", "PERFORMED"]
+    assert "the database was away" in found[2].reason
+
+
+def test_what_starts_too_late_is_missed(made: Make) -> None:
+    here = made()
+
+    def slow_at_two(runtime: Runtime) -> None:
+        real = runtime.store.tape.cut_off
+
+        def cut_off(now: Any) -> Any:
+            if START + 2 * MINUTE <= now() < START + 3 * MINUTE:
+                time.sleep(0.2)  # 12 s of this clock; a tenth of the cadence is 6 s
+            return real(now)
+
+        runtime.store.tape.cut_off = cut_off  # type: ignore[method-assign]
+
+    run_simulated(here, EARLY, START + 3.9 * MINUTE, prepare=slow_at_two)
+    found = cycles(here)
+    assert [row.status for row in found] == ["PERFORMED", "PERFORMED", "MISSED", "PERFORMED"]
+    assert "could not start in time" in found[2].reason
+
+
+def test_a_pause_is_kept_and_who_comes_late_records_what_nobody_ran(made: Make) -> None:
+    here = made()
+    with open_runtime(here) as runtime:
+        runtime.__dict__["clock"] = runtime.clock
+        carry_out(runtime, Request("pause", "maintenance", "test", at=START + 5 * MINUTE))
+        carry_out(runtime, Request("resume", "done", "test", at=START + 6 * MINUTE))
+    run_simulated(here, START + 3.5 * MINUTE, START + 6.9 * MINUTE)
+    found = cycles(here)
+    assert [(row.status, row.reason) for row in found] == [
+        *[("MISSED", "no live run was at work")] * 4,
+        ("PERFORMED", None),
+        ("MISSED", "paused: maintenance"),
+        ("PERFORMED", None),
+    ]
