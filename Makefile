@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: help setup demo dev test check crash bench clean
+.PHONY: help setup demo live dev test check crash equivalence kills bench clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
@@ -21,6 +21,9 @@ setup: $(VENV)/.done ## install everything into .venv
 demo: setup ## run a whole competition to a leaderboard, then serve the Dagster UI; ARGS="--no-serve"
 	$(BIN)/coordinator demo $(ARGS)
 
+live: setup ## run a live competition on this machine, against Binance, until Ctrl-C; ARGS="--port 8000"
+	$(BIN)/coordinator live $(ARGS)
+
 dev: setup ## serve the Dagster UI and daemon for the competition in this folder
 	$(BIN)/coordinator dev $(ARGS)
 
@@ -35,9 +38,15 @@ test: check ## linters, types and tests; ARGS="-m oracle"
 crash: setup ## kill -9 at every point of every asset, and at many random ones: most of an hour; ARGS="-k scores"
 	COORDINATOR_TEST_KILLS=every $(BIN)/pytest -m crash $(ARGS)
 
+kills: setup ## kill -9 whatever runs live, one after the other, while cycles go on: a quarter of an hour
+	COORDINATOR_TEST_KILLS_LIVE=1 $(BIN)/pytest -s -m kills $(ARGS)
+
+equivalence: setup ## an hour of realtime and one of tournament, live at 20x against the stand-in exchange, and their replays
+	COORDINATOR_TEST_WHOLE_HOUR=1 $(BIN)/pytest --timeout 1200 tests/live/test_equivalence.py $(ARGS)
+
 bench: setup ## measure; NAME=replay
 	$(BIN)/python -m benchmarks $(NAME) $(ARGS)
 
 clean: ## stop the embedded PostgreSQL and remove what was set up
 	-$(BIN)/coordinator postgres stop
-	rm -rf $(VENV) .coordinator .local.env
+	rm -rf $(VENV) .coordinator .local.env .local.env.demo

@@ -3,8 +3,11 @@
 import os
 import shutil
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
 from dagster_postgres import DagsterPostgresStorage
 
 from coordinator_dagster.competition import Competition
@@ -31,8 +34,39 @@ def set_dagster_environment(competition: Competition) -> Path:
 def dagster_dev_command(competition: Competition, host: str, port: int) -> list[str]:
     """The command line of the UI and the daemon for one machine."""
     workspace = _project_file(competition, "workspace.yaml")
-    program = str(Path(sys.executable).with_name("dagster"))
-    return [program, "dev", "-w", str(workspace), "-h", host, "-p", str(port)]
+    return [_program("dagster"), "dev", "-w", str(workspace), "-h", host, "-p", str(port)]
+
+
+@dataclass(frozen=True)
+class ServiceCommands:
+    """The command lines of what `dagster dev` starts, each a process that may be started again alone."""
+
+    socket: Path  # where the code server listens
+    code_server: Sequence[str]
+    webserver: Sequence[str]
+    daemon: Sequence[str]
+
+
+def service_commands(dagster_home: Path, socket: Path, host: str, port: int) -> ServiceCommands:
+    """The code server is `dagster api grpc`, one process.
+
+    The child that `dagster code-server start` (and so `dagster dev`) hands its calls to is not started again when
+    it has been killed.
+    """
+    workspace = dagster_home / "live-workspace.yaml"
+    server = {"socket": str(socket), "location_name": "coordinator"}
+    workspace.write_text(yaml.safe_dump({"load_from": [{"grpc_server": server}]}))
+    module = "coordinator_dagster.definitions"
+    return ServiceCommands(
+        socket,
+        [_program("dagster"), "api", "grpc", "-s", str(socket), "-m", module],
+        [_program("dagster-webserver"), "-w", str(workspace), "-h", host, "-p", str(port)],
+        [_program("dagster-daemon"), "run", "-w", str(workspace)],
+    )
+
+
+def _program(name: str) -> str:
+    return str(Path(sys.executable).with_name(name))
 
 
 def _project_file(competition: Competition, name: str) -> Path:

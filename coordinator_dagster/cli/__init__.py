@@ -11,6 +11,7 @@ from coordinator_dagster.cli.doctor import doctor
 from coordinator_dagster.cli.explain import explain
 from coordinator_dagster.cli.feed import feed
 from coordinator_dagster.cli.leaderboard import leaderboard
+from coordinator_dagster.cli.live import live
 from coordinator_dagster.cli.order import order
 from coordinator_dagster.cli.packs import packs
 from coordinator_dagster.cli.postgres import postgres
@@ -26,7 +27,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for command in (doctor, validate, replay, leaderboard, audit, explain, packs, feed, demo, dev):
+for command in (doctor, validate, replay, leaderboard, audit, explain, packs, feed, demo, dev, live):
     app.command()(command)
 app.add_typer(order, name="order")
 app.add_typer(postgres, name="postgres")

@@ -79,13 +79,18 @@ def _feed(tape: Path | None) -> dict[str, str]:
         console.print(f"market data: the tape in {tape}")
         return {"FEED_PROVIDER": "replay", "FEED_TAPE_DIR": str(tape.resolve())}
     try:
-        feed = BinanceFeed(["BTC"], os.environ.get("FEED_BASE_URL", BINANCE_URL), SystemClock(), patience=5)
-        feed.known_through(feed.series("BTC", "candle", "1m"))
+        ask_binance(os.environ.get("FEED_BASE_URL"))
     except FeedError:
         console.print("market data: [bold]simulated[/bold] (Binance cannot be reached)")
         return {"FEED_PROVIDER": "simulated"}
     console.print("market data: the last hours from Binance")
     return {"FEED_PROVIDER": "binance"}
+
+
+def ask_binance(base_url: str | None) -> None:
+    """FeedError when it does not answer, there or at its own address, within five seconds."""
+    feed = BinanceFeed(["BTC"], base_url or BINANCE_URL, SystemClock(), patience=5)
+    feed.known_through(feed.series("BTC", "candle", "1m"))
 
 
 def _span(tape: Path | None, start: str | None, end: str | None) -> dict[str, str]:

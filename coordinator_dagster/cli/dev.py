@@ -8,15 +8,15 @@ import typer
 
 from coordinator_dagster.cli.console import console
 from coordinator_dagster.competition import Competition, read_competition
-from coordinator_dagster.errors import UserError
+from coordinator_dagster.errors import UserErrors
 from coordinator_dagster.launcher import dagster_dev_command, set_dagster_environment
 from coordinator_dagster.ports import port_is_free
 
+Host = Annotated[str, typer.Option(help="address of the UI; it has no login")]
+Port = Annotated[int, typer.Option(help="port of the UI")]
 
-def dev(
-    host: Annotated[str, typer.Option(help="address of the UI; it has no login")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="port of the UI")] = 3000,
-) -> None:
+
+def dev(host: Host = "127.0.0.1", port: Port = 3000) -> None:
     """Serve the Dagster UI and its daemon for the competition in this folder; Ctrl-C ends both."""
     serve(read_competition(), host, port)
 
@@ -25,9 +25,16 @@ def serve(competition: Competition, host: str, port: int) -> None:
     """Become `dagster dev`. UserError when the port is taken."""
     # A script's background jobs begin with SIGINT ignored and hand that down; Dagster ends its services on it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    if not port_is_free(host, port):
-        raise UserError(f"--port={port}: something listens on {host}:{port} already; stop it or choose another port")
+    if faults := port_faults(host, port):
+        raise UserErrors(faults)
     set_dagster_environment(competition)
     command = dagster_dev_command(competition, host, port)
     console.print(f"Dagster UI: http://{host}:{port}  (Ctrl-C ends it)")
     os.execv(command[0], command)  # noqa: S606
+
+
+def port_faults(host: str, port: int) -> list[str]:
+    """What keeps the UI from listening there."""
+    if port_is_free(host, port):
+        return []
+    return [f"--port={port}: something listens on {host}:{port} already; stop it or choose another port"]

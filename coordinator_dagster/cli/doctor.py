@@ -119,9 +119,14 @@ def configuration(competition: Competition) -> Iterator[Finding]:
 
 def surroundings(competition: Competition, offline: bool) -> Iterator[Finding]:
     """Database and feed."""
-    yield _try("database", lambda: _server_version(competition))
+    yield database(competition)
     if not offline:
         yield _try(f"feed {competition.settings.feed_provider}", lambda: _feed_state(competition))
+
+
+def database(competition: Competition) -> Finding:
+    """Which one it is, or why it does not work."""
+    return _try("database", lambda: _server_version(competition))
 
 
 def _server_version(competition: Competition) -> str:

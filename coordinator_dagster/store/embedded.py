@@ -30,6 +30,16 @@ def start_embedded(home: Path) -> str:
     return server.get_uri().replace("postgres:@", "postgres@")
 
 
+def embedded_runs(home: Path) -> bool:
+    """Whether the server of `home` runs now; one that was killed and not reaped does not."""
+    data = _data(home)
+    try:
+        pid = int((data / "postmaster.pid").read_text().split()[0])
+        return str(data) in psutil.Process(pid).cmdline()
+    except (OSError, LookupError, ValueError, psutil.Error):
+        return False
+
+
 def _data(home: Path) -> Path:
     """The server's folder, as the library and the server's command line write it."""
     return (home / ".coordinator" / "postgres").resolve()
