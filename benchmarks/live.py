@@ -54,6 +54,9 @@ class Quiet:
     def closed(self, runtime: Runtime, window: Window) -> None:
         pass
 
+    def frozen(self, day: str) -> None:
+        pass
+
 
 def run(arguments: list[str]) -> dict[str, Any]:
     parser = argparse.ArgumentParser(prog="make bench NAME=live")

@@ -98,6 +98,9 @@ class TellDagster:
             metadata = self._metadata(runtime, name, window)
             self._event(dg.AssetMaterialization(self._key(name), partition=window.key, metadata=metadata))
 
+    def frozen(self, day: str) -> None:
+        self._event(dg.AssetMaterialization(self._key("emission_checkpoints"), partition=day))
+
     def _event(self, event: dg.AssetObservation | dg.AssetMaterialization) -> None:
         try:
             self._context.log_event(event)

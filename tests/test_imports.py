@@ -91,9 +91,28 @@ def test_slots_know_nothing_of_the_coordinator() -> None:
 
 def test_stages_are_given_their_store_feed_and_runner() -> None:
     assert modules("coordinator_dagster.stages"), "no module found: the test would show nothing"
-    outer = {"assets", "cli", "definitions", "jobs", "partitions", "replay", "resources", "runtime", "store"}
+    outer = {
+        "assets",
+        "cli",
+        "definitions",
+        "jobs",
+        "partitions",
+        "replay",
+        "resources",
+        "runtime",
+        "store",
+        "live",
+        "sensors",
+    }
     own = {f"coordinator_dagster.{name}" for name in outer}
     assert offences("coordinator_dagster.stages", FRAMEWORKS | own) == []
+
+
+def test_the_live_driver_knows_nothing_of_dagster() -> None:
+    assert modules("coordinator_dagster.live"), "no module found: the test would show nothing"
+    outer = {"assets", "cli", "definitions", "jobs", "live_job", "partitions", "resources", "sensors"}
+    own = {f"coordinator_dagster.{name}" for name in outer}
+    assert offences("coordinator_dagster.live", {"dagster", "dagster_postgres", *own}) == []
 
 
 @pytest.mark.parametrize("under", ["slots", "coordinator_dagster.stages"])

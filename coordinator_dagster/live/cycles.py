@@ -53,6 +53,7 @@ class Cycles:
                 return
             if t >= window.end:  # models start fresh at each window
                 window = self.runtime.competition.windows.at(t)
+                await self.finished()
                 await patiently(self.tell, self.executor, self.performer.freshen)
             ahead, look = (timedelta(seconds=one * self.clock.speed) for one in (AHEAD_SECONDS, LOOK_SECONDS))
             if self.clock.now() < t - ahead:

@@ -95,8 +95,9 @@ class Settler:
         self._since = None  # all of the window once more: what another run of it left, too
         self._settle(window, recover=True)
         self._rank(window, interim=False)
-        self._guarded(lambda: self.runtime.emit())
         self.tell.closed(self.runtime, window)
+        for day in self.runtime.emit().frozen:
+            self.tell.frozen(day)
 
     def _settle(self, window: Window, recover: bool) -> bool:
         """Whether something was scored. Reads from the oldest cycle on that had no truth the last time."""

@@ -24,3 +24,7 @@ class Tell(Protocol):
     def closed(self, runtime: Runtime, window: Window) -> None:
         """The window is over and settled."""
         ...
+
+    def frozen(self, day: str) -> None:
+        """A day's final board is frozen; `day` is its partition."""
+        ...

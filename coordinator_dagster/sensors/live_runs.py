@@ -14,7 +14,7 @@ from coordinator_dagster.sensors.kept import KeptRuntime
 from coordinator_dagster.windows import Window
 
 EVERY_SECONDS = 5
-START_SECONDS = 120  # a run that has not come to its first line by then never will
+START_SECONDS = 60  # a run that has not come to its first line by then never will; under load it takes 20
 PARTITION = "dagster/partition"
 ALIVE = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING]
 ALIVE += [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]

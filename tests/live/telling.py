@@ -14,6 +14,7 @@ class Kept:
     problems: list[str] = field(default_factory=list)
     seen: list[str] = field(default_factory=list)
     done: list[str] = field(default_factory=list)
+    days: list[str] = field(default_factory=list)
 
     def log(self, text: str) -> None:
         self.logs.append(text)
@@ -26,3 +27,6 @@ class Kept:
 
     def closed(self, runtime: Runtime, window: Window) -> None:
         self.done.append(window.key)
+
+    def frozen(self, day: str) -> None:
+        self.days.append(day)
