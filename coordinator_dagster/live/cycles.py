@@ -42,15 +42,17 @@ class Cycles:
     def clock(self) -> Clock:
         return self.runtime.clock
 
-    async def run(self, since: datetime, end: datetime) -> None:
-        """Perform what is due from `since` on and before `end`; returns when it is time to hand over."""
+    async def run(self, since: datetime, end: datetime) -> bool:
+        """Perform what is due from `since` on and before `end`, until it is time to hand over; False: none follows."""
         after, window = since - INSTANT, self.runtime.competition.windows.at(since)
         while True:
             schedule = await patiently(self.tell, self.side, self.runtime.store.schedule, self.runtime.competition)
             t = schedule.next_instant(after)
-            if t is None or t >= end:
-                await self._until_hand_over(schedule, t, end)
-                return
+            if t is None:
+                return False
+            if t >= end:
+                await self._until_hand_over(schedule, end)
+                return True
             if t >= window.end:  # models start fresh at each window
                 window = self.runtime.competition.windows.at(t)
                 await self.finished()
@@ -67,7 +69,7 @@ class Cycles:
         if self.under_way:
             await self.under_way
 
-    async def _until_hand_over(self, schedule: Schedule, following: datetime | None, end: datetime) -> None:
+    async def _until_hand_over(self, schedule: Schedule, end: datetime) -> None:
         """The next run needs a while to listen before its first instant."""
         lead = min((one.every / 2 for one in schedule.standing(end)), default=HAND_OVER)
         await self.clock.sleep_until(end - min(lead, HAND_OVER))

@@ -77,15 +77,16 @@ class _LiveRun:
             now = self.runtime.clock.now()
             await record_missed(self.cycles, since, now, UNPERFORMED)
             self.tell.log(f"at work from {now.isoformat()} on")
-            await self.cycles.run(max(since, now), self.window.end)
-            keeping.pop().cancel()
-            listening.cancel()
-            await self._release()
-            self.tell.log("handed over; closing the window")
+            if await self.cycles.run(max(since, now), self.window.end):
+                keeping.pop().cancel()
+                listening.cancel()
+                await self._release()
+                self.tell.log("handed over; closing the window")
             await settling
             await self.cycles.finished()
             await patiently(self.tell, self.side, self.runtime.store.leases.forget, CLAIM)
-            keeping[0].cancel()
+            for task in (*keeping, listening):
+                task.cancel()
         if faults := [*self.cycles.faults, *settler.faults]:
             raise LiveFaults(f"{len(faults)} faults, each told when it came; the first: {faults[0]}")
         return f"window {self.window.key} is closed"

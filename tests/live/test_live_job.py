@@ -17,7 +17,7 @@ WINDOW = "2023-03-23-12:00"
 def test_it_observes_its_window_and_materializes_it_once(
     venue: Callable[..., Any], live: Callable[..., Competition]
 ) -> None:
-    with venue("2023-03-23T12:57:30Z", 20) as url, dg.DagsterInstance.ephemeral() as instance:
+    with venue("2023-03-23T12:54:30Z", 20) as url, dg.DagsterInstance.ephemeral() as instance:
         made = live(url, pack="realtime", competition_end="2023-03-23T13:00Z")
         job = build_definitions(made).resolve_job_def(f"{made.schema}_live")
         result = job.execute_in_process(instance=instance, partition_key=WINDOW)
