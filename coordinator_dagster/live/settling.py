@@ -78,20 +78,25 @@ class Settler:
     def _checkpoint(self, following: datetime) -> None:
         """Truths, scores and boards of what is new; a board inside a window is interim."""
         began = self.runtime.clock.now()
-        if stored := self.take_stored():
-            self.runtime.store.cycles.note_stored(stored)
+        stored = self._note_stored()
         recover = self._recovered is None or began >= self._recovered + RECOVER_EVERY
         window = next((one for one in self.open if one.start <= began < one.end), self.open[-1])
         if self._settle(window, recover):
             self._rank(window, interim=True)
         self.runtime.store.checkpoints.ran(KIND, int(self.interval.total_seconds()), began, following)
-        if self._observed is None or began >= self._observed + OBSERVE_EVERY:
+        # The first one when there is something to see.
+        if stored if self._observed is None else began >= self._observed + OBSERVE_EVERY:
             self._observed = began
             self.tell.observed(self.runtime, window)
 
-    def _close(self, window: Window) -> None:
+    def _note_stored(self) -> int:
+        """How many instants have been stored since the last time."""
         if stored := self.take_stored():
             self.runtime.store.cycles.note_stored(stored)
+        return len(stored)
+
+    def _close(self, window: Window) -> None:
+        self._note_stored()
         self._since = None  # all of the window once more: what another run of it left, too
         self._settle(window, recover=True)
         self._rank(window, interim=False)
