@@ -103,7 +103,10 @@ def _memory(home: Path, supervisor: int) -> tuple[dict[str, list[float]], dict[s
 
 def _by_kind(home: Path, supervisor: int) -> Iterator[tuple[str, list[psutil.Process]]]:
     yield SUPERVISOR, [psutil.Process(supervisor)]
-    yield POSTGRES, [one for one in psutil.process_iter() if one.name() == "postgres" and _of_server(one, home)]
+    yield (
+        POSTGRES,
+        [one for one in psutil.process_iter(["name"]) if one.info["name"] == "postgres" and _of_server(one, home)],
+    )
     for one in processes_of(home):
         try:
             line, children = " ".join(one.cmdline()), one.children(recursive=True)
