@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +13,7 @@ import psutil
 
 MARK = "COORDINATOR_LIVE"  # in the environment of each: the folder
 LOOK_SECONDS = 0.2
+NOTED_SECONDS = 0.5  # to note what became of them
 IN_PROGRESS = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 
 log = logging.getLogger("coordinator")
@@ -41,11 +43,36 @@ def run_workers(home: Path) -> list[psutil.Process]:
     return found
 
 
+def report_dead_runs(home: Path) -> None:
+    """Where no run's process lives, tell Dagster so of those that it takes for starting.
+
+    They died with the machine before they had a claim on their window, by which the live-run sensor sees who lives:
+    it would wait for them.
+    """
+    if run_workers(home):
+        return
+    try:
+        with dg.DagsterInstance.get() as instance:
+            for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTING])):
+                instance.report_run_failed(run, "Its process died while it started, with all others of this machine.")
+    except Exception:
+        log.exception("runs that died while they started may count as starting for some minutes")
+
+
 def end_runs(home: Path, seconds: float) -> None:
     """Cancel every run as the UI would, and wait; after `seconds` they are killed.
 
-    One that is just starting is asked as soon as it has told its pid.
+    Where its database is away Dagster tries for longer than we may: then they are left to `kill_what_is_left`.
     """
+    canceling = threading.Thread(target=_cancel_runs, args=(home, seconds), daemon=True)
+    canceling.start()
+    canceling.join(seconds + NOTED_SECONDS)
+    if canceling.is_alive():
+        log.error("Dagster does not answer, its database may be away; the runs are killed")
+
+
+def _cancel_runs(home: Path, seconds: float) -> None:
+    """One that is just starting is asked as soon as it has told its pid."""
     end, asked = time.monotonic() + seconds, dict[int, str]()
     try:
         with dg.DagsterInstance.get() as instance:

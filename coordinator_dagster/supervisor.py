@@ -17,7 +17,7 @@ import psutil
 
 from coordinator_dagster.errors import UserError
 from coordinator_dagster.launcher import ServiceCommands
-from coordinator_dagster.live_processes import MARK, end_runs, kill_what_is_left
+from coordinator_dagster.live_processes import MARK, end_runs, kill_what_is_left, report_dead_runs
 from coordinator_dagster.store.embedded import embedded_runs, start_embedded
 
 LOOK_SECONDS = 0.25
@@ -25,7 +25,7 @@ STEADY_SECONDS = 10  # whoever lived that long is started again at once
 LONGEST_PAUSE_SECONDS = 30
 DAEMON_ENDS_SECONDS = 2
 RUNS_END_SECONDS = 8
-SERVICES_END_SECONDS = 3
+SERVICES_END_SECONDS = 1.5  # nothing of theirs can be lost
 PR_SET_PDEATHSIG = 1
 
 _prctl: Any = getattr(ctypes.CDLL(None), "prctl", None)  # Linux only
@@ -120,6 +120,7 @@ def supervise(home: Path, commands: ServiceCommands, postgres: EmbeddedPostgres 
     kept = [*([postgres] if postgres else []), code_server, webserver, daemon]
     stop = _stop_on_signals()
     try:
+        report_dead_runs(home)
         while not stop.is_set():
             for one in kept:
                 one.keep()

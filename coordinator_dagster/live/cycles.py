@@ -101,8 +101,12 @@ class Cycles:
     async def _carry_out(
         self, t: datetime, what: Plan | Performed, why_late: str, before: asyncio.Task[None] | None
     ) -> None:
-        if before:
+        if before and not before.done():
+            began = self.clock.now()
             await asyncio.wait({before})
+            before.result()  # what it could not store ends the run: nothing is performed after a hole
+            waited = f"it waited {(self.clock.now() - began).total_seconds():.3f} s until the one before it was stored"
+            why_late = f"{waited}; {why_late}" if why_late else waited
         performed = what if isinstance(what, Performed) else await self._perform(what, why_late)
         window = self.runtime.competition.windows.at(t)
         add = self.runtime.store.cycles.add

@@ -35,6 +35,7 @@ class Settler:
     done: Callable[[Window], bool]  # its cycles are all stored
     take_stored: Callable[[], dict[datetime, datetime]]
     faults: list[str] = field(default_factory=list)
+    _unnoted: dict[datetime, datetime] = field(default_factory=dict)
     _since: datetime | None = None
     _recovered: datetime | None = None
     _observed: datetime | None = None
@@ -90,10 +91,12 @@ class Settler:
             self.tell.observed(self.runtime, window)
 
     def _note_stored(self) -> int:
-        """How many instants have been stored since the last time."""
-        if stored := self.take_stored():
-            self.runtime.store.cycles.note_stored(stored)
-        return len(stored)
+        """How many instants have been stored since the last time. They are kept while the database is away."""
+        self._unnoted |= self.take_stored()
+        if self._unnoted:
+            self.runtime.store.cycles.note_stored(self._unnoted)
+        noted, self._unnoted = len(self._unnoted), {}
+        return noted
 
     def _close(self, window: Window) -> None:
         self._note_stored()

@@ -13,6 +13,8 @@ RENEW_SECONDS = 2.0
 EXPIRE_SECONDS = 10.0
 # The server's clock decides, for all machines alike; real seconds, whatever clock the competition follows.
 UNTIL = f"clock_timestamp() + interval '{EXPIRE_SECONDS} seconds'"
+# Leases run out while the server is away: their holders find it again first, for they renew and try more often.
+LONG_UP = f"pg_postmaster_start_time() < clock_timestamp() - interval '{2 * RENEW_SECONDS} seconds'"
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,8 @@ class LeaseTable:
                         f"values (:name, :holder, clock_timestamp(), clock_timestamp(), {UNTIL}) "
                         "on conflict (name) do update set holder = excluded.holder, renewed_at = clock_timestamp(), "
                         f" acquired_at = clock_timestamp(), expires_at = {UNTIL} "
-                        "where leases.holder = excluded.holder or leases.expires_at <= clock_timestamp()"
+                        "where leases.holder = excluded.holder "
+                        f" or (leases.expires_at <= clock_timestamp() and {LONG_UP})"
                     ),
                     {"name": name, "holder": holder},
                 ).rowcount
