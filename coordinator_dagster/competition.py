@@ -15,6 +15,7 @@ from coordinator_dagster.settings import Settings, read_settings, read_spec, slo
 from coordinator_dagster.windows import LENGTHS, WindowGrid
 from slots.contracts import SLOT_NAMES
 from slots.loader import Slot, SlotPath, load_slots
+from slots.tape import boundary
 
 TRUTH_SLOTS = ("GROUND_TRUTH_RESOLVER",)
 SCORE_SLOTS = (*TRUTH_SLOTS, "SCORING_FUNCTION", "MODEL_SCORE_AGGREGATOR", "LEADERBOARD_RANKER")
@@ -52,6 +53,11 @@ class Competition:
     @property
     def windows(self) -> WindowGrid:
         return WindowGrid(self.start, LENGTHS[self.settings.window])
+
+    @property
+    def days(self) -> WindowGrid:
+        """The UTC days, from the first one's midnight on, whatever the windows are."""
+        return WindowGrid(boundary(self.start, LENGTHS["day"]), LENGTHS["day"])
 
     @property
     def closing(self) -> datetime | None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import dagster as dg
 
+from coordinator_dagster.assets.emission_checkpoints import emission_checkpoints
 from coordinator_dagster.assets.ground_truths import ground_truths
 from coordinator_dagster.assets.inference_inputs import inference_inputs
 from coordinator_dagster.assets.leaderboard import leaderboard
@@ -15,11 +16,13 @@ from coordinator_dagster.assets.report_schema import report_schema
 from coordinator_dagster.assets.scores import scores
 from coordinator_dagster.checks.asset_checks import asset_checks
 from coordinator_dagster.competition import Competition, read_competition
-from coordinator_dagster.jobs import checks_job, loop_job, order_job
+from coordinator_dagster.jobs import checks_job, emission_job, loop_job, order_job
 from coordinator_dagster.live_job import live_job
 from coordinator_dagster.resources import runtime_resource
+from coordinator_dagster.sensors.failure import failure_sensor
 from coordinator_dagster.sensors.kept import KeptRuntime
 from coordinator_dagster.sensors.live_runs import live_run_sensor
+from coordinator_dagster.sensors.watermark import watermark_sensor
 
 ASSETS: tuple[Callable[[Competition], dg.AssetsDefinition], ...] = (
     market_records,
@@ -30,6 +33,7 @@ ASSETS: tuple[Callable[[Competition], dg.AssetsDefinition], ...] = (
     model_scores,
     leaderboard,
     report_schema,
+    emission_checkpoints,
 )
 
 
@@ -38,17 +42,26 @@ def build_definitions(competition: Competition) -> dg.Definitions:
     # These two parameters are beta and are what bulk backfills and neighbouring windows rest on.
     for parameter in ("backfill_policy", "allow_nonexistent_upstream_partitions"):
         warnings.filterwarnings("ignore", f"Parameter `{parameter}`", dg.BetaWarning)
+    loop, emission = loop_job(competition), emission_job(competition)
     live, kept = competition.settings.mode == "live", KeptRuntime(competition)
     return dg.Definitions(
         assets=[asset(competition) for asset in ASSETS],
         asset_checks=[asset_checks(competition)],
         jobs=[
-            loop_job(competition),
+            loop,
+            emission,
             checks_job(competition),
             order_job(competition),
             *([live_job(competition)] if live else []),
         ],
-        sensors=[live_run_sensor(competition, kept)] if live else [],
+        sensors=[
+            *(
+                [live_run_sensor(competition, kept), watermark_sensor(competition, kept, loop, emission)]
+                if live
+                else []
+            ),
+            *([failure_sensor(competition, webhook)] if (webhook := competition.settings.failure_webhook_url) else []),
+        ],
         resources={"runtime": runtime_resource(competition)},
         # A step of its own process costs 3.6 s, more than the step.
         executor=dg.in_process_executor,

@@ -17,20 +17,41 @@ from coordinator_dagster.runtime import open_runtime
 Kind = Enum("Kind", {kind: kind for kind in get_args(OrderKind)})  # type: ignore[misc]
 
 
+def loop_job_name(competition: Competition) -> str:
+    return f"{competition.schema}_loop"
+
+
+def emission_job_name(competition: Competition) -> str:
+    return f"{competition.schema}_emission"
+
+
 def loop_job(competition: Competition) -> dg.JobDefinition:
     """Every windowed asset, for as many windows as it is launched with."""
     everything = dg.AssetSelection.groups("ingest", "infer", "resolve", "score", "rank")
     return dg.define_asset_job(  # type: ignore[return-value]
-        f"{competition.schema}_loop",
+        loop_job_name(competition),
         selection=everything.without_checks(),
         description="Ingest, infer, resolve, score and rank the chosen windows, in one run.",
     )
 
 
+def emission_job(competition: Competition) -> dg.JobDefinition:
+    """The days' boards."""
+    return dg.define_asset_job(  # type: ignore[return-value]
+        emission_job_name(competition),
+        selection=dg.AssetSelection.assets([competition.schema, "emission_checkpoints"]),
+        description="Freeze the final boards of the chosen days, in one run.",
+    )
+
+
+def checks_job_name(competition: Competition) -> str:
+    return f"{competition.schema}_checks_job"
+
+
 def checks_job(competition: Competition) -> dg.JobDefinition:
     """Every asset check."""
     return dg.define_asset_job(  # type: ignore[return-value]
-        f"{competition.schema}_checks_job",
+        checks_job_name(competition),
         selection=dg.AssetSelection.all_asset_checks(),
         description="Look for what is missing, late, unresolved or against the rules, over the whole competition.",
     )
@@ -50,6 +71,10 @@ class OrderConfig(dg.Config):
     values: dict[str, float] = Field({}, description="correct: all values; empty: what the venue restated")
 
 
+def order_job_name(competition: Competition) -> str:
+    return f"{competition.schema}_order"
+
+
 def order_job(competition: Competition) -> dg.JobDefinition:
     """The operator's levers, from the launchpad."""
 
@@ -63,9 +88,11 @@ def order_job(competition: Competition) -> dg.JobDefinition:
         context.add_output_metadata({"order": outcome.order, "done": "\n".join(outcome.done) or "recorded"})
 
     @dg.job(
-        name=f"{competition.schema}_order",
+        name=order_job_name(competition),
         description="Give an order, with a reason: end, pause, resume, disqualify, reinstate, leave, void, revise, "
         "correct, configs. The same as `coordinator order`.",
+        # An order that was recorded before the run died would be given twice.
+        tags={"dagster/max_retries": "0"},
     )
     def order() -> None:
         give_order()

@@ -18,6 +18,13 @@ def window_partitions(competition: Competition, ahead: int = 0) -> dg.TimeWindow
     return kind(start_date=competition.start, end_date=competition.closing, timezone="UTC", end_offset=ahead)
 
 
+def day_partitions(competition: Competition) -> dg.DailyPartitionsDefinition:
+    """The UTC days that the competition's windows are in."""
+    days, end = competition.days, competition.closing
+    last = days.resolving(end).end if end else None
+    return dg.DailyPartitionsDefinition(start_date=days.start, end_date=last, timezone="UTC")
+
+
 def reaching(
     competition: Competition,
     back: timedelta = timedelta(0),

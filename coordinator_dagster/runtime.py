@@ -9,8 +9,9 @@ from coordinator_dagster.clock import Clock, FixedClock, open_clock
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.feeds.base import Feed
 from coordinator_dagster.feeds.registry import create_from_env
+from coordinator_dagster.feeds.stored import StoredFeed
 from coordinator_dagster.runners.local import LocalRunner
-from coordinator_dagster.stages import board, ingest, inputs, predict, resolve, score
+from coordinator_dagster.stages import board, emission, ingest, inputs, predict, resolve, score
 from coordinator_dagster.stages.ingest import contest_series
 from coordinator_dagster.store.store import Store, open_as_it_stands, open_store
 from coordinator_dagster.windows import Window
@@ -46,6 +47,8 @@ class Runtime:
 
     @cached_property
     def feed(self) -> Feed:
+        if self.competition.settings.feed_provider == StoredFeed.name:
+            return StoredFeed(self.store.tape)
         return open_feed(self.competition, self._present)
 
     @cached_property
@@ -87,6 +90,9 @@ class Runtime:
     def rank(self, windows: Sequence[Window], interim: bool = False) -> board.BoardReport:
         with self.store.settling():
             return board.rank(self.competition, self.store, windows, interim)
+
+    def emit(self, days: Sequence[Window] | None = None) -> emission.EmissionReport:
+        return emission.emit(self.competition, self.store, self.clock, days)
 
     def close(self) -> None:
         if "runner" in self.__dict__:

@@ -22,6 +22,12 @@ class Term:
     def holds(self, instant: datetime) -> bool:
         return self.start <= instant and (self.end is None or instant < self.end)
 
+    def count(self, after: datetime, until: datetime) -> int:
+        """How many of its instants are in `(after, until]`."""
+        after = max(after, _just_before(self.start))
+        until = min(until, _just_before(self.end)) if self.end else until
+        return max(0, (until - EPOCH) // self.config.every - (after - EPOCH) // self.config.every)
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -60,14 +66,16 @@ class Schedule:
 
     def resolvable(self, window: Window) -> int:
         """How many cycles have their truth in `(start, end]`."""
-        count = 0
-        for term in self.terms:
-            after = max(window.start - term.config.horizon, _just_before(term.start))
-            until = window.end - term.config.horizon
-            if term.end is not None:
-                until = min(until, _just_before(term.end))
-            count += max(0, (until - EPOCH) // term.config.every - (after - EPOCH) // term.config.every)
-        return count
+        return sum(one.count(window.start - one.config.horizon, window.end - one.config.horizon) for one in self.terms)
+
+    def count(self, window: Window) -> int:
+        """How many cycles are due in the window, without listing them."""
+        return sum(one.count(_just_before(window.start), _just_before(window.end)) for one in self.terms)
+
+    def last_truth(self) -> datetime | None:
+        """When the last cycle is resolvable; None: the competition is open."""
+        ends = [(term.config, term.end) for term in self.terms]
+        return max(last_truth([config], end) for config, end in ends if end) if all(end for _, end in ends) else None
 
     def configs(self) -> dict[str, PredictionConfig]:
         """Every version by its id."""

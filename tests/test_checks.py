@@ -6,9 +6,11 @@ import dagster as dg
 import pytest
 
 from coordinator_dagster.checks.asset_checks import CHECKS
+from coordinator_dagster.clock import FixedClock
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.definitions import build_definitions
-from coordinator_dagster.runtime import open_runtime
+from coordinator_dagster.runtime import Runtime, open_runtime
+from slots.market import utc
 from tests.test_loop import run_replay
 
 BREAKS = {
@@ -70,6 +72,33 @@ def test_each_check_shows_the_windows_and_rows_that_fail(broken: Competition) ->
         assert any("| --- |" in str(value.value) for value in metadata.values()), "the rows are shown"
     assert found["gaps"].severity == dg.AssetCheckSeverity.WARN
     assert found["rank_agrees_with_metric"].severity == dg.AssetCheckSeverity.ERROR
+
+
+@pytest.mark.parametrize(
+    "through, now, passes",
+    [
+        ("2026-01-05T01:27:00Z", "2026-01-05T01:30Z", True),
+        ("2026-01-05T01:26:00Z", "2026-01-05T01:30Z", False),
+        (None, "2026-01-05T01:30Z", False),  # no record has come at all
+        ("2026-01-05T02:00:00Z", "2026-01-09T00:00Z", True),  # it has ended
+    ],
+)
+def test_a_live_tape_that_stands_still_is_shown(
+    competition: Callable[..., Competition],
+    monkeypatch: pytest.MonkeyPatch,
+    through: str | None,
+    now: str,
+    passes: bool,
+) -> None:
+    made = competition(mode="live")
+    with open_runtime(made) as runtime:
+        if through:
+            candles = runtime.feed.series("BTC", "candle", "1m")
+            runtime.store.tape.add(candles, [], (made.tape_start, utc(through)), made.tape_start)
+    monkeypatch.setattr(Runtime, "clock", FixedClock(utc(now)))
+    found = evaluate(made)["complete"]
+    assert found.passed is passes
+    assert passes or "BTC/candle/1m" in str(found.metadata["complete"].value)
 
 
 def test_the_loop_job_runs_no_check(competition: Callable[..., Competition]) -> None:

@@ -3,12 +3,14 @@
 import dataclasses
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
 
+from coordinator_dagster.clock import FixedClock
 from coordinator_dagster.competition import Competition, read_competition
 from coordinator_dagster.definitions import build_definitions
 from coordinator_dagster.errors import UserErrors
@@ -133,6 +135,17 @@ def test_a_live_schema_records_missed_and_asks_nobody(competition: Make) -> None
         assert runtime.store.database.read("select count(*) as n from forecasts")[0].n == 0
         reasons = runtime.store.database.read("select distinct reason from cycles where status = 'MISSED'")
         assert [row.reason for row in reasons] == ["no live run performed it before its window ended"]
+
+
+def test_a_batch_leaves_a_live_competitions_open_window_to_the_live_run(competition: Make) -> None:
+    made = competition(mode="live")
+    with open_runtime(made) as runtime:
+        over, still_open = made.windows.between(made.start, made.settings.competition_end)
+        runtime.__dict__["clock"] = FixedClock(still_open.start + timedelta(minutes=30))
+        runtime.ingest([over, still_open])
+        report = runtime.predict([over, still_open])
+        assert (report.missed, report.left, report.performed) == (60, 60, 0)
+        assert runtime.store.cycles.ended(still_open) == set(), "its cycles can still be performed"
 
 
 def test_a_day_as_window_gives_the_same_forecasts_truths_and_scores(competition: Make) -> None:

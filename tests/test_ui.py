@@ -40,7 +40,7 @@ WINDOWED = {
     "model_scores": "rank",
     "leaderboard": "rank",
 }
-GROUPS = {**WINDOWED, "report_schema": "report"}
+GROUPS = {**WINDOWED, "report_schema": "report", "emission_checkpoints": "emit"}
 HOURS = [f"2026-01-05-{hour:02}:00" for hour in range(4)]
 SETTINGS = {
     "feed_provider": "simulated",
@@ -147,7 +147,7 @@ def test_lineage_says_what_each_asset_is(ui: Ui) -> None:
         assert len(node["description"]) > 40, name
         assert "postgres" in node["kinds"], name
         assert node["owners"] == [{"team": "operators"}], name
-        assert node["isPartitioned"] == (name in WINDOWED), name
+        assert node["isPartitioned"] == (name != "report_schema"), name
     reads = {node["assetKey"]["path"][-1]: {key["path"][-1] for key in node["dependencyKeys"]} for node in nodes}
     assert reads == {
         "market_records": set(),
@@ -158,6 +158,7 @@ def test_lineage_says_what_each_asset_is(ui: Ui) -> None:
         "model_scores": {"scores"},
         "leaderboard": {"model_scores"},
         "report_schema": set(),
+        "emission_checkpoints": {"leaderboard"},
     }
 
 
@@ -272,7 +273,7 @@ def test_importing_the_definitions_touches_nothing(tmp_path: Path) -> None:
         "def refuse(*args, **named): raise AssertionError('the database was asked')\n"
         "psycopg2.connect = refuse\n"
         "import coordinator_dagster.definitions as loaded\n"
-        "assert len(loaded.defs.resolve_asset_graph().get_all_asset_keys()) == 8\n"
+        "assert len(loaded.defs.resolve_asset_graph().get_all_asset_keys()) == 9\n"
         "assert not {'slots.defaults', 'nowhere', 'matplotlib.figure'} & set(sys.modules)\n"
     )
     result = subprocess.run(

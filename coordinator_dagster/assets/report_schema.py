@@ -15,6 +15,8 @@ def report_schema(competition: Competition) -> dg.AssetsDefinition:
         group_name="report",
         kinds={"postgres", "python"},
         owners=["team:operators"],
+        # Not behind a long backfill, and never more than one slot of the run queue.
+        pool=f"{competition.schema}_report",
         required_resource_keys={"runtime"},
     )
     def run(context: dg.AssetExecutionContext) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import dagster as dg
 
 from coordinator_dagster.audit import audit
-from coordinator_dagster.audit.queries import ASSETS, Query, Violation, read_queries
+from coordinator_dagster.audit.queries import ASSETS, END, Query, Violation, read_queries
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.runtime import Runtime
 
@@ -30,11 +30,13 @@ class Check:
     description: str
     queries: tuple[str, ...]
     severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR
+    while_open: bool = False  # it looks no further than the moment of the last truth
 
 
 ALL = "every rule of the audit about the asset"
 WARN = dg.AssetCheckSeverity.WARN
 CHECKS = (
+    Check("complete", "market_records", "Live, the tape is up to date.", ("complete",), WARN, while_open=True),
     Check("gaps", "market_records", "Nothing of the tape is missing.", ("gaps",), WARN),
     Check("duplicates", "predictions", "One forecast per model, config and instant.", ("06_twice",)),
     Check("late_answers", "predictions", "Every model answered in time.", ("late_answers",), WARN),
@@ -64,13 +66,16 @@ def asset_checks(competition: Competition) -> dg.AssetChecksDefinition:
             for (key, _), check in by_key.items()
         ],
         can_subset=True,
+        pool=f"{competition.schema}_checks",
         required_resource_keys={"runtime"},
     )
     def checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
         runtime: Runtime = context.resources.runtime
+        last_truth = runtime.store.schedule(competition).last_truth()
         for key in sorted(context.selected_asset_check_keys, key=str):
             check = by_key[(key.asset_key, key.name)]
-            found = audit(runtime.store.database, runtime.clock.now(), queries=_queries(check))
+            end = last_truth if check.while_open and last_truth else END
+            found = audit(runtime.store.database, runtime.clock.now(), end=end, queries=_queries(check))
             yield dg.AssetCheckResult(
                 passed=not found,
                 asset_key=key.asset_key,

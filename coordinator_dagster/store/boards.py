@@ -12,6 +12,18 @@ from coordinator_dagster.store.truths import performed_since
 from coordinator_dagster.windows import Window
 from slots.views import ModelView
 
+OF_CYCLE = (
+    "{0}.performed_at = c.performed_at and {0}.prediction_config_id = c.prediction_config_id "
+    "and {0}.performed_at >= :since and {0}.performed_at < :until"
+)
+# Cycle `c`, with its truth `g`, has ended: it is MISSED, or has a truth and (all at once) its forecasts their scores.
+# `case`, for its order: with `or` the planner looks for scores before and again after the join.
+HAS_ENDED = (
+    "case when c.status = 'MISSED' then true when g.version is null then false "
+    f"else exists (select from scores s where s.version = :version and {OF_CYCLE.format('s')}) "
+    f" or not exists (select from forecasts f where {OF_CYCLE.format('f')}) end"
+)
+
 
 class BoardTables:
     def __init__(self, database: Database) -> None:
@@ -141,24 +153,14 @@ class BoardTables:
     def ended_cycles(
         self, after: datetime, until: datetime, length: timedelta, truth_version: str, version: str
     ) -> dict[datetime, int]:
-        """How many cycles have ended, by the end of the window `(start, end]` their truth falls in.
-
-        A cycle has ended when it is MISSED, or has a truth and (all at once) its forecasts their scores.
-        """
-        same = (
-            "{0}.performed_at = c.performed_at and {0}.prediction_config_id = c.prediction_config_id "
-            "and {0}.performed_at >= :since and {0}.performed_at < :until"
-        )
+        """How many cycles have ended, by the end of the window `(start, end]` their truth falls in."""
         rows = self._database.read(
             "select to_timestamp(ceil(extract(epoch from c.resolvable_at) / :length) * :length) as window_end, "
-            f" count(*) as ended from cycles c left join ground_truths g on g.version = :truth and {same.format('g')} "
+            " count(*) as ended from cycles c "
+            f"left join ground_truths g on g.version = :truth and {OF_CYCLE.format('g')} "
             # Said of both: else the truths of all of history are read for the join.
             " and g.resolvable_at > :after and g.resolvable_at <= :until "
-            "where c.resolvable_at > :after and c.resolvable_at <= :until "
-            # `case`, for its order: with `or` the planner looks for scores before and again after the join.
-            " and case when c.status = 'MISSED' then true when g.version is null then false "
-            f"  else exists (select from scores s where s.version = :version and {same.format('s')}) "
-            f"   or not exists (select from forecasts f where {same.format('f')}) end group by 1",
+            f"where c.resolvable_at > :after and c.resolvable_at <= :until and {HAS_ENDED} group by 1",
             after=after,
             until=until,
             since=performed_since(self._database, after, until),

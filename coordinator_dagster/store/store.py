@@ -9,6 +9,7 @@ from coordinator_dagster.competition import Competition
 from coordinator_dagster.errors import UserErrors
 from coordinator_dagster.schedule import Schedule
 from coordinator_dagster.store.boards import BoardTables
+from coordinator_dagster.store.checkpoints import CheckpointTables
 from coordinator_dagster.store.configs import ConfigTable
 from coordinator_dagster.store.cycles import CycleTables
 from coordinator_dagster.store.database import Database
@@ -17,6 +18,7 @@ from coordinator_dagster.store.gaps import GapTable
 from coordinator_dagster.store.leases import LeaseTable
 from coordinator_dagster.store.orders import OrderTable
 from coordinator_dagster.store.scores import ScoreTables
+from coordinator_dagster.store.settling import SettlingTable
 from coordinator_dagster.store.tape import TapeTable
 from coordinator_dagster.store.truths import TruthTable
 
@@ -41,6 +43,8 @@ class Store:
         self.configs = ConfigTable(database)
         self.orders = OrderTable(database)
         self.leases = LeaseTable(database)
+        self.checkpoints = CheckpointTables(database)
+        self.settled = SettlingTable(database)
 
     def schedule(self, competition: Competition) -> Schedule:
         """What is due when, as things stand."""

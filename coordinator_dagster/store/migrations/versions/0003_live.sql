@@ -6,6 +6,7 @@ alter table cycles
 
 -- A day's board is frozen once.
 alter table emission_checkpoints add unique (checkpoint_id, emitted_at);
+create trigger facts before update or delete on emission_checkpoints for each row execute function refuse_change();
 
 -- A replay of a live competition: when its inputs were cut off there.
 create table cut_offs (

@@ -1,0 +1,106 @@
+"""Posts each failed run to FAILURE_WEBHOOK_URL, as Slack takes it, with what to do."""
+
+import html
+import logging
+from collections.abc import Callable
+
+import dagster as dg
+import httpx
+from pydantic import SecretStr
+from tenacity import retry, retry_if_exception, stop_after_attempt, wait_exponential
+
+from coordinator_dagster.competition import Competition
+from coordinator_dagster.jobs import checks_job_name, emission_job_name, loop_job_name, order_job_name
+from coordinator_dagster.live_job import live_job_name
+
+TRIES = 4  # with their waits less than the minute that an evaluation may take
+TIMEOUT_SECONDS = 10
+RETRIED = "Nothing yet: Dagster starts it again by itself, and if that fails too, says so here."
+ANYTHING_ELSE = "See the run in the Dagster UI. Mend the cause, then launch it again: what is stored stays."
+REMEDIES: dict[Callable[[Competition], str], str] = {
+    live_job_name: "The live-run sensor starts another one within seconds; nothing, unless it repeats. Then see the "
+    "run's log: cycles that nobody performs are MISSED for good.",
+    loop_job_name: "Mend the cause, then materialize these windows again: nothing is lost, and nothing is done twice. "
+    "In a live competition the watermark sensor asks again by itself within the hour.",
+    checks_job_name: "The checks themselves could not run: mend the cause and launch the job again.",
+    order_job_name: "Look whether `coordinator order list` shows the order. If it does, materialize the windows it is "
+    "about; if not, give it again.",
+    emission_job_name: "Materialize emission_checkpoints of these days again; a frozen day stays as it is.",
+}
+
+
+class NotPosted(Exception):
+    """The webhook did not take a message; it is in the text, the URL is not."""
+
+
+def failure_sensor(competition: Competition, webhook: SecretStr) -> dg.SensorDefinition:
+    """Watches every job of the competition."""
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # at INFO its lines show the URL, which is a secret
+    on = competition.settings.sensors
+
+    @dg.run_failure_sensor(
+        name=f"{competition.schema}_failure_sensor",
+        default_status=dg.DefaultSensorStatus.RUNNING if on else dg.DefaultSensorStatus.STOPPED,
+        description="Posts each failed run to the webhook of FAILURE_WEBHOOK_URL, with what to do. A message that "
+        "the webhook does not take fails the tick, and is shown there.",
+    )
+    def sensor(context: dg.RunFailureSensorContext) -> None:
+        _post(webhook, message(competition, context))
+
+    return sensor
+
+
+def message(competition: Competition, context: dg.RunFailureSensorContext) -> str:
+    """What failed, why, and what to do about it."""
+    run = context.dagster_run
+    lines = [f"{competition.settings.competition}: {run.job_name} failed{_windows(run)}", f"run {run.run_id}"]
+    for event in context.get_step_failure_events():
+        error = event.step_failure_data.error
+        while error and error.cause:
+            error = error.cause
+        lines.append(f"step {event.step_key}: {_first_line(error.message if error else event.message)}")
+    if len(lines) == 2:
+        lines.append(_first_line(context.failure_event.message))
+    retried = run.tags.get("dagster/will_retry") == "true"
+    remedy = RETRIED if retried else remedies(competition).get(run.job_name, ANYTHING_ELSE)
+    return "\n".join([*lines, f"What to do: {remedy}"])
+
+
+def remedies(competition: Competition) -> dict[str, str]:
+    """What to do, by the job's name."""
+    return {name(competition): remedy for name, remedy in REMEDIES.items()}
+
+
+def _windows(run: dg.DagsterRun) -> str:
+    """The partitions it was about, if any."""
+    tags = run.tags
+    start, end = (tags.get(f"dagster/asset_partition_range_{which}") for which in ("start", "end"))
+    partition = tags.get("dagster/partition") or (start if start == end else f"{start} … {end}")
+    return f", {partition}" if partition else ""
+
+
+def _first_line(text: str | None) -> str:
+    return (text or "no reason was given").strip().splitlines()[0]
+
+
+def _passes(error: BaseException) -> bool:
+    """Whether another try may succeed."""
+    if isinstance(error, httpx.HTTPStatusError):
+        return error.response.status_code == 429 or error.response.status_code >= 500
+    return isinstance(error, httpx.TransportError)
+
+
+@retry(stop=stop_after_attempt(TRIES), wait=wait_exponential(max=4), retry=retry_if_exception(_passes), reraise=True)
+def _send(url: str, body: dict[str, str]) -> None:
+    httpx.post(url, json=body, timeout=TIMEOUT_SECONDS).raise_for_status()
+
+
+def _post(webhook: SecretStr, text: str) -> None:
+    try:
+        _send(webhook.get_secret_value(), {"text": html.escape(text, quote=False)})
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        # Its own words may hold the URL, so they are not passed on.
+        status = (
+            f"HTTP {error.response.status_code}" if isinstance(error, httpx.HTTPStatusError) else type(error).__name__
+        )
+        raise NotPosted(f"FAILURE_WEBHOOK_URL did not take the message ({status}). It was:\n{text}") from None

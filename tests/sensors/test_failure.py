@@ -1,0 +1,158 @@
+"""A failed run is posted with what to do, and the webhook's address never shows."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import dagster as dg
+import pytest
+from pydantic import SecretStr
+
+from coordinator_dagster.competition import Competition
+from coordinator_dagster.definitions import build_definitions
+from coordinator_dagster.sensors import failure
+from coordinator_dagster.sensors.failure import NotPosted, failure_sensor
+
+SECRET = "T0P/S3CRET"
+RANGE = {
+    "dagster/asset_partition_range_start": "2026-01-05-00:00",
+    "dagster/asset_partition_range_end": "2026-01-05-01:00",
+}
+
+
+class Webhook:
+    """A server that keeps what is posted, and answers with the statuses given, then with 200."""
+
+    def __init__(self) -> None:
+        self.bodies: list[dict[str, str]] = []
+        self.statuses: list[int] = []
+        webhook = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                webhook.bodies.append(json.loads(body))
+                self.send_response(webhook.statuses.pop(0) if webhook.statuses else 200)
+                self.end_headers()
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/{SECRET}"
+
+
+@pytest.fixture
+def webhook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Webhook]:
+    made = Webhook()
+    threading.Thread(target=made.server.serve_forever, daemon=True).start()
+    monkeypatch.setattr(failure._send.retry, "wait", lambda _: 0)  # type: ignore[attr-defined]
+    yield made
+    made.server.shutdown()
+    made.server.server_close()
+
+
+@pytest.fixture
+def failed(competition: Callable[..., Competition], webhook: Webhook) -> Iterator[Callable[[], None]]:
+    """Evaluates the sensor on a run of the loop that failed at a broken slot."""
+    made = competition(raw_input_provider="nowhere:function", failure_webhook_url=webhook.url)
+    definitions = build_definitions(made)
+    [sensor] = [one for one in definitions.sensors or () if one.name == f"{made.schema}_failure_sensor"]
+    assert isinstance(sensor, dg.RunStatusSensorDefinition)
+    with dg.DagsterInstance.ephemeral() as instance:
+        job = definitions.resolve_job_def(f"{made.schema}_loop")
+        done = job.execute_in_process(instance=instance, tags=RANGE, raise_on_error=False)
+        context = dg.build_run_status_sensor_context(
+            sensor_name=sensor.name,
+            dagster_event=done.get_run_failure_event(),
+            dagster_instance=instance,
+            dagster_run=done.dagster_run,
+        ).for_run_failure()
+        yield lambda: sensor(context)
+
+
+def test_it_says_what_failed_why_and_what_to_do(failed: Callable[[], None], webhook: Webhook) -> None:
+    failed()
+    [body] = webhook.bodies
+    assert list(body) == ["text"]
+    lines = body["text"].splitlines()
+    assert lines[0].endswith("_a_loop failed, 2026-01-05-00:00 … 2026-01-05-01:00")
+    assert lines[1].startswith("run ")
+    assert "__inference_inputs: " in lines[2] and "RAW_INPUT_PROVIDER=nowhere:function" in lines[2]
+    assert lines[3].startswith("What to do: Mend the cause, then materialize these windows again")
+    assert len(lines) == 4
+
+
+def test_a_run_that_is_started_again_by_itself_says_so(
+    competition: Callable[..., Competition], webhook: Webhook
+) -> None:
+    made = competition()
+    job = build_definitions(made).resolve_job_def(f"{made.schema}_checks_job")
+    with dg.DagsterInstance.ephemeral() as instance:
+        run = instance.create_run_for_job(job, tags={"dagster/will_retry": "true"})
+        instance.report_run_failed(run, "its machine died\nand more")
+        [record] = instance.fetch_run_status_changes(dg.DagsterEventType.RUN_FAILURE, limit=1).records
+        context = dg.build_run_status_sensor_context(
+            sensor_name="x",
+            dagster_event=record.event_log_entry.get_dagster_event(),
+            dagster_instance=instance,
+            dagster_run=run,
+        ).for_run_failure()
+        text = failure.message(made, context)
+    assert text.splitlines()[2:] == ["its machine died", f"What to do: {failure.RETRIED}"]
+
+
+def test_a_webhook_that_stumbles_is_tried_again(failed: Callable[[], None], webhook: Webhook) -> None:
+    webhook.statuses = [503, 429]
+    failed()
+    assert len(webhook.bodies) == 3
+
+
+@pytest.mark.parametrize("statuses, tries", [([500] * 9, failure.TRIES), ([404] * 9, 1)])
+def test_a_message_that_is_not_taken_fails_the_tick_without_the_address(
+    failed: Callable[[], None], webhook: Webhook, caplog: pytest.LogCaptureFixture, statuses: list[int], tries: int
+) -> None:
+    caplog.set_level("INFO")
+    webhook.statuses = statuses
+    with pytest.raises(NotPosted) as raised:
+        failed()
+    assert len(webhook.bodies) == tries
+    shown = dg.serialize_value(_as_the_tick_shows(raised.value)) + caplog.text
+    assert f"HTTP {statuses[0]}" in shown and "_a_loop failed" in shown, "the message itself is not lost"
+    assert SECRET not in shown
+
+
+def test_a_webhook_that_is_down_fails_the_tick_without_the_address(
+    competition: Callable[..., Competition], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level("INFO")
+    monkeypatch.setattr(failure._send.retry, "wait", lambda _: 0)  # type: ignore[attr-defined]
+    for url in (f"http://127.0.0.1:9/{SECRET}", f"slack/{SECRET}", f"http://slack:{SECRET}"):
+        with pytest.raises(NotPosted) as raised:
+            failure._post(SecretStr(url), "a text")
+        assert SECRET not in dg.serialize_value(_as_the_tick_shows(raised.value)) + caplog.text
+
+
+def test_every_job_has_its_remedy_and_is_watched(competition: Callable[..., Competition], webhook: Webhook) -> None:
+    made = competition(mode="live", failure_webhook_url=webhook.url)
+    definitions = build_definitions(made)
+    jobs = {one.name for one in definitions.jobs or ()}
+    assert definitions.resolve_job_def(f"{made.schema}_order").tags["dagster/max_retries"] == "0", (
+        "it is not given twice"
+    )
+    assert jobs == set(failure.remedies(made))
+    sensor = failure_sensor(made, SecretStr(webhook.url))
+    assert sensor.default_status is dg.DefaultSensorStatus.RUNNING
+    assert SECRET not in repr(vars(sensor))
+
+
+def test_without_a_webhook_there_is_no_sensor(competition: Callable[..., Competition]) -> None:
+    assert not build_definitions(competition()).sensors
+
+
+def _as_the_tick_shows(error: BaseException) -> Any:
+    from dagster._utils.error import serializable_error_info_from_exc_info
+
+    return serializable_error_info_from_exc_info((type(error), error, error.__traceback__))
