@@ -14,6 +14,7 @@ from coordinator_dagster.windows import LENGTHS, Window
 if TYPE_CHECKING:
     from coordinator_dagster.store.store import Store
 
+EMISSION = "emission"  # the kind of its row in `checkpoints`
 DAY = LENGTHS["day"]
 NO_BOARD = "its last window has no board in the version shown"
 INTERIM = "its last board is interim: cycles of the look-back have not ended"
@@ -42,7 +43,7 @@ def emit(competition: Competition, store: Store, clock: Clock, days: Sequence[Wi
     unfrozen = store.checkpoints.unfrozen([day.end for day in asked], [last_windows[day] for day in asked])
     report.kept = len(asked) - len(unfrozen)
     if any(row.final for row in unfrozen):
-        store.checkpoints.ran("emission", int(DAY.total_seconds()), now, competition.days.at(now).end)
+        store.checkpoints.ran(EMISSION, int(DAY.total_seconds()), now, competition.days.at(now).end)
     for row in unfrozen:
         key = Window(row.day_end - DAY, row.day_end).key
         if row.final:

@@ -7,9 +7,8 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.engine import Row
 
+from coordinator_dagster.stages.emission import EMISSION
 from coordinator_dagster.store.database import Database
-
-EMISSION = "emission"
 
 
 class CheckpointTables:
