@@ -11,6 +11,7 @@ from dagster_postgres.utils import DagsterPostgresException
 from coordinator_dagster.assets.leaderboard import board_table
 from coordinator_dagster.assets.plots import price_and_forecasts
 from coordinator_dagster.assets.window_asset import describe
+from coordinator_dagster.audit.queries import ASSETS
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.errors import UserError
 from coordinator_dagster.live.leasing import LeaseLost, Taken
@@ -20,15 +21,6 @@ from coordinator_dagster.runtime import Runtime, open_runtime
 from coordinator_dagster.windows import Window
 
 OBSERVED = ("market_records", "predictions", "leaderboard")
-MATERIALIZED = (
-    "market_records",
-    "inference_inputs",
-    "predictions",
-    "ground_truths",
-    "scores",
-    "model_scores",
-    "leaderboard",
-)
 EXTRA = {"scores": price_and_forecasts, "leaderboard": board_table}
 LIVE_TAGS = {
     # The sensor is the only mechanism that starts a live run again, and nothing queued comes before one.
@@ -94,7 +86,7 @@ class TellDagster:
             self._event(dg.AssetObservation(self._key(name), partition=window.key, metadata=metadata))
 
     def closed(self, runtime: Runtime, window: Window) -> None:
-        for name in MATERIALIZED:
+        for name in ASSETS:
             metadata = self._metadata(runtime, name, window)
             self._event(dg.AssetMaterialization(self._key(name), partition=window.key, metadata=metadata))
 

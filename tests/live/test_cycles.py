@@ -85,42 +85,39 @@ def test_a_slot_that_fails_misses_its_cycle_and_says_so(made: Make) -> None:
     assert len(tell.problems) == 1
 
 
-def test_a_database_that_is_away_costs_the_cycles_of_that_time_alone(made: Make) -> None:
-    here = made()
+def at_two_past(what: Callable[[], None]) -> Callable[[Runtime], None]:
+    """Something happens whenever a cut-off is taken in the half minute from 00:02 on."""
 
-    def away_at_two(runtime: Runtime) -> None:
+    def prepare(runtime: Runtime) -> None:
         real = runtime.store.tape.cut_off
 
-        def cut_off(now: Any) -> Any:
+        def cut_off(now: Callable[[], Any]) -> Any:
             if START + 2 * MINUTE <= now() < START + 2.5 * MINUTE:
-                raise OperationalError("select", {}, Exception("server closed the connection"))
+                what()
             return real(now)
 
         runtime.store.tape.cut_off = cut_off  # type: ignore[method-assign]
 
-    run_simulated(here, EARLY, START + 3.9 * MINUTE, prepare=away_at_two)
-    found = cycles(here)
-    assert [row.status for row in found] == ["PERFORMED", "PERFORMED", "MISSED", "PERFORMED"]
-    assert "the database was away" in found[2].reason
+    return prepare
 
 
-def test_what_starts_too_late_is_missed(made: Make) -> None:
+def away() -> None:
+    raise OperationalError("select", {}, Exception("server closed the connection"))
+
+
+def slow() -> None:
+    time.sleep(0.2)  # 12 s of this clock; a cycle may begin 7 s after its instant
+
+
+@pytest.mark.parametrize(
+    ("what", "reason"), [(away, "the database was away"), (slow, "could not start in time")], ids=["away", "slow"]
+)
+def test_what_fails_or_is_late_costs_its_own_cycle_alone(made: Make, what: Callable[[], None], reason: str) -> None:
     here = made()
-
-    def slow_at_two(runtime: Runtime) -> None:
-        real = runtime.store.tape.cut_off
-
-        def cut_off(now: Any) -> Any:
-            if START + 2 * MINUTE <= now() < START + 3 * MINUTE:
-                time.sleep(0.2)  # 12 s of this clock; a tenth of the cadence is 6 s
-            return real(now)
-
-        runtime.store.tape.cut_off = cut_off  # type: ignore[method-assign]
-
-    run_simulated(here, EARLY, START + 3.9 * MINUTE, prepare=slow_at_two)
+    run_simulated(here, EARLY, START + 3.9 * MINUTE, prepare=at_two_past(what))
     found = cycles(here)
     assert [row.status for row in found] == ["PERFORMED", "PERFORMED", "MISSED", "PERFORMED"]
-    assert "could not start in time" in found[2].reason
+    assert reason in found[2].reason
 
 
 def test_a_pause_is_kept_and_who_comes_late_records_what_nobody_ran(made: Make) -> None:

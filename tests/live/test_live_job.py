@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from coordinator_dagster.audit.queries import ASSETS
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.definitions import build_definitions
 
@@ -28,15 +29,7 @@ def test_it_observes_its_window_and_materializes_it_once(
             assert {one.partition_key for one in records} == {WINDOW}
         first = instance.fetch_observations(dg.AssetKey([made.schema, "market_records"]), limit=1).records[0]
         assert "complete_through binance/BTC/tick/1s" in first.asset_observation.metadata
-        for name in (
-            "market_records",
-            "inference_inputs",
-            "predictions",
-            "ground_truths",
-            "scores",
-            "model_scores",
-            "leaderboard",
-        ):
+        for name in ASSETS:
             records = instance.fetch_materializations(dg.AssetKey([made.schema, name]), limit=10).records
             assert [one.partition_key for one in records] == [WINDOW], name
         board = instance.fetch_materializations(dg.AssetKey([made.schema, "leaderboard"]), limit=1).records[0]
