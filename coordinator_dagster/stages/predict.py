@@ -44,8 +44,7 @@ def predict(
     """
     live = competition.settings.mode == "live"
     report, schedule = PredictReport(), store.schedule(competition)
-    if not live:
-        store.cycles.sync_models(runner.models())
+    store.cycles.sync_models(runner.models())
     for window in windows:
         ended = store.cycles.ended(window)
         due = [(t, config) for t, config in schedule.due(window) if (config.id, t) not in ended]

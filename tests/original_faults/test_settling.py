@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from coordinator_dagster.audit.queries import ASSETS as WINDOWED
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.definitions import ASSETS
 from coordinator_dagster.runtime import Runtime
@@ -133,7 +134,9 @@ def _work(competition: Competition, step: Step, part: slice, barrier: Barrier, f
 def test_two_workers_score_the_same_forecasts_never_by_dagster(competition: Make) -> None:
     """Two workers score the same forecasts. One batch run of a competition at a time: the pool has one place."""
     made = competition()
-    pools = {asset(made).op.pool for asset in ASSETS if asset(made).partitions_def}
+    windowed = [made_of for asset in ASSETS if (made_of := asset(made)).key.path[-1] in WINDOWED]
+    pools = {one.op.pool for one in windowed}
+    assert len(windowed) == len(WINDOWED)
     assert pools == {f"{made.schema}_batch"}
     limits = yaml.safe_load((PROJECT / "dagster.yaml").read_text())["concurrency"]["pools"]
     assert limits == {"granularity": "run", "default_limit": 1}

@@ -143,7 +143,7 @@ def test_one_commit_per_model(competition: Make, pack: WritePack) -> None:
         found[name] = (storing["commit"], settling["commit"])
     assert found["a"] == found["b"] == found["c"], "the number of models or cycles costs commits"
     stored, settled = found["c"]
-    assert 1 <= stored <= 5 and 1 <= settled <= 10
+    assert 1 <= stored <= 5 and 1 <= settled <= 14  # four of them are the settlers' turns, one a stage
 
 
 @pytest.mark.parametrize("hours", [1, 24])
