@@ -23,14 +23,17 @@ async def run_one(made: Competition, window: Window, holder: str, tell: Kept) ->
 
 
 def run_until(made: Competition, windows: list[Window], moment: datetime) -> list[Kept]:
-    """A live run a window, all at once, until the competition's clock shows that moment; then they are cancelled."""
+    """A live run a window, one after the other, until the clock shows that moment; then they are cancelled."""
     told = [Kept() for _ in windows]
 
     async def main() -> None:
-        runs = [
-            asyncio.create_task(run_one(made, window, f"run {window.key}", tell))
-            for window, tell in zip(windows, told, strict=True)
-        ]
+        runs = []
+        for window, tell in zip(windows, told, strict=True):
+            runs.append(asyncio.create_task(run_one(made, window, f"run {window.key}", tell)))
+            async with asyncio.timeout(20):  # who comes first works first
+                while not tell.logs:
+                    await asyncio.sleep(0.05)
+            await asyncio.sleep(0.3)
         with open_runtime(made) as runtime:
             end = asyncio.create_task(runtime.clock.sleep_until(moment))
             await asyncio.wait({end, asyncio.gather(*runs)}, return_when=asyncio.FIRST_COMPLETED)

@@ -128,11 +128,13 @@ def test_a_pause_is_kept_and_who_comes_late_records_what_nobody_ran(made: Make) 
         carry_out(runtime, Request("resume", "done", "test", at=START + 9 * MINUTE))
     run_simulated(here, START + 1.5 * MINUTE, START + 9.9 * MINUTE)
     found = [(row.status, row.reason) for row in cycles(here)]
-    late = found.count(("MISSED", "no live run was at work"))
-    assert 2 <= late < 8, "what was due before it was there"
+    late = [one for one in found if one == ("MISSED", "no live run was at work")]
+    warming = [one for one in found if "(nothing yet)" in str(one[1])]  # at work, and the history still on its way
+    assert len(late) >= 2 and len(late) + len(warming) < 8
     assert found == [
-        *[("MISSED", "no live run was at work")] * late,
-        *[("PERFORMED", None)] * (8 - late),
+        *late,
+        *warming,
+        *[("PERFORMED", None)] * (8 - len(late) - len(warming)),
         ("MISSED", "paused: maintenance"),
         ("PERFORMED", None),
     ]
