@@ -81,7 +81,7 @@ class Performer:
             self._runtime.competition,
             plan.schedule,
             self._slots,
-            plan.schedule.orders.corrected(self._tape),
+            self._tape,
             self._series,
             plan.t,
             cut_off,

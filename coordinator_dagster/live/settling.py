@@ -1,9 +1,10 @@
 """Settling while live: what has become resolvable, each checkpoint; and each window when it is over."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TypeVar
 
 from coordinator_dagster.live.patience import first_line, patiently
@@ -82,8 +83,7 @@ class Settler:
         stored = self._note_stored()
         recover = self._recovered is None or began >= self._recovered + RECOVER_EVERY
         window = next((one for one in self.open if one.start <= began < one.end), self.open[-1])
-        if self._settle(window, recover):
-            self._rank(window, interim=True)
+        self._rank(self._settle(window, recover), began)
         self.runtime.store.checkpoints.ran(KIND, int(self.interval.total_seconds()), began, following)
         # The first one when there is something to see.
         if stored if self._observed is None else began >= self._observed + OBSERVE_EVERY:
@@ -101,14 +101,14 @@ class Settler:
     def _close(self, window: Window) -> None:
         self._note_stored()
         self._since = None  # all of the window once more: what another run of it left, too
-        self._settle(window, recover=True)
-        self._rank(window, interim=False)
+        touched = self._settle(window, recover=True)
+        self._rank(sorted({*touched, window}), self.runtime.clock.now())
         self.tell.closed(self.runtime, window)
         for day in self.runtime.emit().frozen:
             self.tell.frozen(day)
 
-    def _settle(self, window: Window, recover: bool) -> bool:
-        """Whether something was scored. Reads from the oldest cycle on that had no truth the last time."""
+    def _settle(self, window: Window, recover: bool) -> list[Window]:
+        """The windows whose boards changed. Reads from the oldest cycle on that had no truth the last time."""
         span = Window(min(self._since or self.open[0].start, window.end), window.end)
         if recover:
             self._recovered = self.runtime.clock.now()
@@ -116,11 +116,13 @@ class Settler:
         scored = self._guarded(lambda: self.runtime.score([span]))
         if resolved and scored:
             self._since = resolved.pending_since or self.runtime.clock.now() - self._longest()
-        return bool(scored and scored.scored + scored.charged + scored.exempt)
+        return scored.touched if scored else []
 
-    def _rank(self, window: Window, interim: bool) -> None:
-        self._guarded(lambda: self.runtime.aggregate([window]))
-        self._guarded(lambda: self.runtime.rank([window], interim))
+    def _rank(self, windows: Sequence[Window], now: datetime) -> None:
+        """Their boards, and those that look back on them; of a window that is open it is known that it is interim."""
+        for window in windows:
+            self._guarded(partial(self.runtime.aggregate, [window]))
+            self._guarded(partial(self.runtime.rank, [window], window.end > now))
 
     def _longest(self) -> timedelta:
         return max(one.horizon for one in self.runtime.competition.pack.configs) * 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +24,12 @@ FEWEST_FOR_PERCENTILE = 3
 
 @dataclass
 class ScoreReport:
-    """Forecasts scored, charged and exempt now; where the scoring slot failed they are charged or exempt."""
+    """Forecasts scored, charged and exempt now; where the scoring slot failed they are charged or exempt.
 
+    `touched`: the windows whose boards they count for first.
+    """
+
+    touched: list[Window] = field(default_factory=list)
     scored: int = 0
     charged: int = 0
     exempt: int = 0
@@ -44,8 +48,8 @@ def score(competition: Competition, store: Store, windows: Sequence[Window]) -> 
     scores: list[ScoreRow] = []
     for _, cycle in groupby(forecasts, key=lambda one: (one.performed_at, one.config_id)):
         scores += _score_cycle(competition.pack, slot, list(cycle), report)
-    touched = {competition.windows.resolving(one.resolvable_at) for one in forecasts}
-    store.scores.add(scores, version, sorted(touched), _rollups)
+    report.touched = sorted({competition.windows.resolving(one.resolvable_at) for one in forecasts})
+    store.scores.add(scores, version, report.touched, _rollups)
     for status, name in (("SCORED", "scored"), ("CHARGED", "charged"), ("EXEMPT", "exempt")):
         setattr(report, name, sum(one.status == status for one in scores))
     return report
