@@ -73,7 +73,7 @@ def _take_over(live: str, perform_missed: bool) -> str:
     os.environ |= {"COMPETITION_START": found.start.isoformat(), "WINDOW": found.window}
     competition = read_competition()
     with closing(open_as_it_stands(competition)) as store:
-        take_over(store.database, found.schema, perform_missed)
+        take_over(store.database, found.schema, perform_missed, competition.pack.input_wait)
     last = competition.windows.at(found.last_window or found.start)
     return last.end.isoformat()
 

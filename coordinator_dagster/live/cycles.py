@@ -48,16 +48,19 @@ class Cycles:
         while True:
             schedule = await patiently(self.tell, self.side, self.runtime.store.schedule, self.runtime.competition)
             t = schedule.next_instant(after)
+            ahead, look = (timedelta(seconds=one * self.clock.speed) for one in (AHEAD_SECONDS, LOOK_SECONDS))
             if t is None:
                 return False
             if t >= end:
-                await self._until_hand_over(schedule, end)
-                return True
+                hand_over = self._hand_over_at(schedule, end)
+                if self.clock.now() >= hand_over:
+                    return True
+                await self.clock.sleep_until(min(hand_over, self.clock.now() + look))
+                continue
             if t >= window.end:  # models start fresh at each window
                 window = self.runtime.competition.windows.at(t)
                 await self.finished()
                 await patiently(self.tell, self.executor, self.performer.freshen)
-            ahead, look = (timedelta(seconds=one * self.clock.speed) for one in (AHEAD_SECONDS, LOOK_SECONDS))
             if self.clock.now() < t - ahead:
                 await self.clock.sleep_until(min(t - ahead, self.clock.now() + look))
                 continue
@@ -69,10 +72,10 @@ class Cycles:
         if self.under_way:
             await self.under_way
 
-    async def _until_hand_over(self, schedule: Schedule, end: datetime) -> None:
+    def _hand_over_at(self, schedule: Schedule, end: datetime) -> datetime:
         """The next run needs a while to listen before its first instant."""
         lead = min((one.every / 2 for one in schedule.standing(end)), default=HAND_OVER)
-        await self.clock.sleep_until(end - min(lead, HAND_OVER))
+        return end - min(lead, HAND_OVER)
 
     async def _start(self, schedule: Schedule, t: datetime) -> None:
         """Begin the instant once its data are there, or have been waited for long enough."""

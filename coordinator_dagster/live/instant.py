@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from coordinator_dagster.packs import PredictionConfig
-from coordinator_dagster.runners.base import Call
+from coordinator_dagster.runners.base import Answer, Call
 from coordinator_dagster.runtime import Runtime
 from coordinator_dagster.schedule import Schedule
 from coordinator_dagster.stages.cycle import ASKING_SLOTS, answered, missed, prepare
@@ -88,16 +88,23 @@ class Performer:
         )
         asking = prepare(pack, self._slots, given, due)
         began = clock.now()
-        timeout = min(self._runtime.competition.timeout(due), (plan.free_by - began).total_seconds())
+        timeout_of_all = self._runtime.competition.timeout(due)
+        timeout = min(timeout_of_all, (plan.free_by - began).total_seconds())
         runner = self._runtime.runner
         calls = [Call(**(one.call or {})) for one in asking]
         answers = runner.ask(given.payload, calls, max(0.0, timeout) / clock.speed)
         sent = began + timedelta(seconds=runner.dispatch_seconds * clock.speed)
         asking = [replace(one, dispatched_at=sent) for one in asking]
-        # The runner measures in real seconds.
-        scaled = {
-            model: [replace(one, elapsed=one.elapsed * clock.speed) for one in own] for model, own in answers.items()
-        }
+        full = min(timeout_of_all, *(pack.deadline(one).total_seconds() for one in due))
+        scaled = {model: [_judged(one, clock.speed, timeout, full) for one in own] for model, own in answers.items()}
         validator, orders = self._slots["INFERENCE_OUTPUT_VALIDATOR"], plan.schedule.orders
         forecasts = answered(validator, asking, scaled, runner.models(), orders, self._joined, waited=began - cut_off)
         return Performed(cycles + asking, forecasts, given)
+
+
+def _judged(answer: Answer, speed: float, timeout: float, full: float) -> Answer:
+    """The runner measures in real seconds; and a model that we gave less than its full time did not fail."""
+    if answer.status == "TIMEOUT" and timeout < full:
+        reason = f"killed after {timeout:.3f} s, for the next instant was near; it may take {full:g} s"
+        return Answer("PLATFORM_FAULT", answer.elapsed * speed, reason=reason)
+    return replace(answer, elapsed=answer.elapsed * speed)

@@ -20,7 +20,7 @@ from coordinator_dagster.runtime import Runtime
 from coordinator_dagster.store.database import DatabaseAway
 from coordinator_dagster.windows import Window
 
-FRESH_SECONDS = 20.0  # real ones: a waiting run starts its models anew so long before its window
+FRESH_SECONDS = 60.0  # real ones: a waiting run starts its models anew so long before its window; a start may take 20
 FINISH_SECONDS = 2.0  # real ones: a cycle that is under way may end when the run is ended
 UNPERFORMED = "no live run was at work"
 
@@ -93,15 +93,19 @@ class _LiveRun:
 
     async def _lease(self) -> datetime | None:
         """Wait for the lease. From which instant on the work is ours; None when the window ended before."""
-        leases, clock, refreshed = self.runtime.store.leases, self.runtime.clock, False
+        leases, clock = self.runtime.store.leases, self.runtime.clock
+        fresh_at, refreshing = self.window.start - timedelta(seconds=FRESH_SECONDS * clock.speed), None
         while clock.now() < self.window.end:
-            if await patiently(self.tell, self.leases, leases.take, WORK, self.holder):
-                lease = await patiently(self.tell, self.leases, leases.read, WORK)
+            lease = await patiently(self.tell, self.leases, leases.read, WORK)
+            free = lease is None or not lease.alive
+            if free and await patiently(self.tell, self.leases, leases.take, WORK, self.holder):
+                if refreshing:
+                    await refreshing
                 return self._ours_from(lease.meta.get("through") if lease else None)
-            if not refreshed and clock.now() >= self.window.start - timedelta(seconds=FRESH_SECONDS * clock.speed):
-                refreshed = True
-                if clock.now() < self.window.start:
-                    await patiently(self.tell, self.side, self.performer.freshen)
+            if refreshing is None and fresh_at <= clock.now() < self.window.start:
+                # Beside the waiting: a model that is slow to start holds up no hand-over.
+                refresh = patiently(self.tell, self.side, self.performer.freshen)
+                refreshing = asyncio.create_task(refresh)
             await asyncio.sleep(POLL_SECONDS)
         return None
 

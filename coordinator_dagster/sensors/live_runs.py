@@ -14,7 +14,7 @@ from coordinator_dagster.sensors.kept import KeptRuntime
 from coordinator_dagster.windows import Window
 
 EVERY_SECONDS = 5
-START_SECONDS = 60  # a run that has not come to its first line by then never will; under load it takes 20
+START_SECONDS = 120  # a run that has not come to its first line by then never will; under load it takes 20
 PARTITION = "dagster/partition"
 ALIVE = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING]
 ALIVE += [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
@@ -71,7 +71,7 @@ def _missing(runtime: Runtime, alive: Sequence[Window]) -> list[Window]:
     """The open window and the next, where something is due in them and no run is alive for them."""
     grid, schedule = runtime.competition.windows, runtime.store.schedule(runtime.competition)
     first = grid.at(runtime.clock.now())
-    return [one for one in (first, grid.at(first.end)) if one not in alive and schedule.due(one)]
+    return [one for one in (first, grid.at(first.end)) if one not in alive and schedule.count(one)]
 
 
 def _requests(instance: dg.DagsterInstance, job: str, windows: Sequence[Window]) -> list[dg.RunRequest]:

@@ -15,13 +15,12 @@ from coordinator_dagster.sensors.kept import KeptRuntime
 from coordinator_dagster.sensors.live_runs import ALIVE
 from coordinator_dagster.stages.emission import days_over
 from coordinator_dagster.stages.ingest import contest_series
+from coordinator_dagster.stages.predict import CLOSING
 from coordinator_dagster.stages.resolve import GIVE_UP_AFTER
 from coordinator_dagster.store.settling import Standing
 from coordinator_dagster.windows import LENGTHS, Window
 
 EVERY_SECONDS = 30
-# A live run closes its window within three minutes, and settles at checkpoints: what it has not done by then is ours.
-GRACE = timedelta(minutes=4)
 MOST_WINDOWS = 500  # in one look and one run
 STEP = timedelta(minutes=1)  # a tape that comes nearer by less is not catching up
 BATCH_TAGS = {
@@ -114,8 +113,8 @@ class _Look:
     def _windows(self) -> list[Window]:
         """Those that are not settled, and those that have closed since the last look."""
         grid, through = self.competition.windows, self.progress.through or self.competition.start
-        closed = min(self.now - GRACE, self.schedule.last_truth() or self.now)
-        new = [one for one in grid.between(through, closed) if one.end <= self.now - GRACE]
+        closed = min(self.now - CLOSING, self.schedule.last_truth() or self.now)
+        new = [one for one in grid.between(through, closed) if one.end <= self.now - CLOSING]
         return [*map(grid.at, sorted(self.progress.unsettled)), *new[:MOST_WINDOWS]]
 
     def _standings(self, windows: Sequence[Window]) -> dict[datetime, Standing]:
@@ -124,7 +123,7 @@ class _Look:
         for name, config in self.schedule.configs().items():
             needed = {(one.asset, one.kind, one.granularity) for one in pack.series_of(config)}
             known = [at for one, at in self.tape.items() if (one.asset, one.kind, one.granularity) in needed]
-            through[name] = max(overdue, min([*known, self.now - GRACE]))
+            through[name] = max(overdue, min([*known, self.now - CLOSING]))
         starts, length = [one.start for one in windows], self.competition.windows.length
         return self.runtime.store.settled.standings(starts, length, self.versions, through, overdue)
 
@@ -137,16 +136,17 @@ class _Look:
         for start in decision.needing & unsettled.keys():
             if first.start <= start <= last.start:
                 unsettled[start] = Unsettled(asked=self.now)
-        return _range_request(loop_job_name(self.competition), first, last, f"@{digest}")
+        return _range_request(loop_job_name(self.competition), first, last, f"@{digest}.{self.now:%Y%m%d%H}")
 
     def freeze(self) -> dg.RunRequest | None:
         """A run for the days whose boards are final and not frozen."""
         days = days_over(self.competition, self.runtime.store, self.now)
         rows = self.runtime.store.checkpoints.unfrozen([day.end for day in days], list(days.values()))
         ready = [Window(row.day_end - LENGTHS["day"], row.day_end) for row in rows if row.final]
-        return _range_request(emission_job_name(self.competition), ready[0], ready[-1]) if ready else None
+        version = f"@{self.now:%Y%m%d%H}"  # a run that failed is asked for again, an hour later
+        return _range_request(emission_job_name(self.competition), ready[0], ready[-1], version) if ready else None
 
 
-def _range_request(job: str, first: Window, last: Window, version: str = "") -> dg.RunRequest:
+def _range_request(job: str, first: Window, last: Window, version: str) -> dg.RunRequest:
     partitions = {"dagster/asset_partition_range_start": first.key, "dagster/asset_partition_range_end": last.key}
     return dg.RunRequest(f"{job} {first.key}..{last.key}{version}", job_name=job, tags=BATCH_TAGS | partitions)

@@ -46,17 +46,23 @@ def build_inputs(
     through = store.tape.knowable_through(series) if series else clock.now()
     schedule = store.schedule(competition)
     report = InputsReport()
+    taken_over = competition.settings.feed_provider == "stored"  # of a live competition: what it cut off, nothing else
     for window in windows:
         kept = store.cycles.input_instants(window)
         live = competition.settings.mode == "live"
         due = sorted(kept) if live else _due_instants(schedule, window, store.cycles.ended(window))
-        ready = [t for t in due if t not in kept and through is not None and t <= through]
+        cut_offs = store.cycles.cut_offs(window)
+        ready = [
+            t
+            for t in due
+            if t not in kept and through is not None and t <= through and (t in cut_offs or not taken_over)
+        ]
         report.kept += len(kept)
         report.waiting += len([t for t in due if t not in kept]) - len(ready)
         if ready:
             look_back = competition.settings.feed_candles_window + 1
             source = store.tape.cached(series, window.start, window.end, look_back)
-            cut_offs = {t: t + competition.pack.input_wait for t in ready} | store.cycles.cut_offs(window)
+            cut_offs = {t: t + competition.pack.input_wait for t in ready} | cut_offs
             store.cycles.add_inputs(
                 [build_input(competition, schedule, slots, source, series, t, cut_offs[t]) for t in ready]
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from coordinator_dagster.clock import Clock
@@ -19,6 +19,7 @@ from coordinator_dagster.windows import Window
 if TYPE_CHECKING:
     from coordinator_dagster.store.store import Store
 
+CLOSING = timedelta(minutes=4)  # so long after its end a window is its live run's
 NOBODY_RAN_IT = "no live run performed it before its window ended"
 
 
@@ -49,7 +50,7 @@ def predict(
         ended = store.cycles.ended(window)
         due = [(t, config) for t, config in schedule.due(window) if (config.id, t) not in ended]
         report.kept += len(ended)
-        if not due or (live and window.end > clock.now()):
+        if not due or (live and window.end + CLOSING > clock.now()):
             report.left += len(due)
             continue
         over = NOBODY_RAN_IT if live else None

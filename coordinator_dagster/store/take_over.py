@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, text
 
@@ -53,12 +53,18 @@ def find_live(database: Database, name: str) -> Live:
     return Live(schema, rows[0].start, rows[0].window, rows[0].last)
 
 
-def take_over(database: Database, live: str, perform_missed: bool) -> None:
-    """Copy what is not here yet: again, it adds what has come since. What was MISSED stays so, unless wanted."""
+def take_over(database: Database, live: str, perform_missed: bool, input_wait: timedelta) -> None:
+    """Copy what is not here yet: again, it adds what has come since.
+
+    Only instants with a cut-off are performed: those that were, and with `perform_missed` those that were MISSED,
+    cut off `input_wait` after them.
+    """
     months = database.read(f"select min(ts_event) as first, max(ts_event) as last from {live}.market_records")[0]
     if months.first:
-        database.ensure_months("market_records", months.first, months.last)
+        database.ensure_months("market_records", months.first, months.last + timedelta(days=31))
     with database.transaction() as connection:
+        # One snapshot: the tape is complete through what is said of it, though the competition goes on.
+        connection.execute(text("set transaction isolation level repeatable read"))
         for table, columns in (
             ("market_records", RECORD),
             ("market_gaps", f"{TAPE}, gap_start, gap_end, state, reason, seen_at, updated_at, empty_answers"),
@@ -88,7 +94,15 @@ def take_over(database: Database, live: str, perform_missed: bool) -> None:
                 f"select performed_at, cut_off from {live}.inference_inputs on conflict do nothing"
             )
         )
-        if not perform_missed:
+        if perform_missed:
+            connection.execute(
+                text(
+                    "insert into cut_offs (performed_at, cut_off) select distinct performed_at, performed_at + :wait "
+                    f"from {live}.cycles where status = 'MISSED' on conflict do nothing"
+                ),
+                {"wait": input_wait},
+            )
+        else:
             _copy(connection, live, "cycles", CYCLE, where="where status = 'MISSED'")
         # What cannot be found again: truths from elsewhere, and what was given up.
         connection.execute(
