@@ -46,14 +46,10 @@ class Performer:
         self._slots: Mapping[str, Slot] = runtime.competition.slots(
             "RAW_INPUT_PROVIDER", "INFERENCE_INPUT_BUILDER", *ASKING_SLOTS
         )
-        self._series: tuple[Series, ...] = contest_series(runtime.competition, runtime.feed)
+        self.series: tuple[Series, ...] = contest_series(runtime.competition, runtime.feed)
         self._joined: dict[str, datetime] = {}
         look_back = 2 * (runtime.competition.settings.feed_candles_window + 1)  # some may not have arrived in time
-        self._tape = TapeMemory(runtime.store.tape, self._series, look_back)
-
-    @property
-    def series(self) -> tuple[Series, ...]:
-        return self._series
+        self._tape = TapeMemory(runtime.store.tape, self.series, look_back)
 
     def freshen(self) -> None:
         """Start every model anew, as at the beginning of a window."""
@@ -82,7 +78,7 @@ class Performer:
             plan.schedule,
             self._slots,
             self._tape,
-            self._series,
+            self.series,
             plan.t,
             cut_off,
         )

@@ -58,7 +58,6 @@ class _LiveRun:
         self.performer = Performer(runtime)
         self.complete = Completeness(self.performer.series)
         self.cycles = Cycles(runtime, self.performer, self.complete, tell, self.hot, self.side)
-        self.performing: list[Window] = []
 
     async def work(self) -> str:
         async with asyncio.TaskGroup() as background:
@@ -71,8 +70,7 @@ class _LiveRun:
                 return f"not needed: another run worked until the end of window {self.window.key}"
             keeping.append(background.create_task(self._keep(WORK)))
             listening = background.create_task(listen(self.runtime, self.complete, self.tell, self.tape))
-            self.performing = self.runtime.competition.windows.between(since, self.window.end)
-            settler = self._settler()
+            settler = self._settler(self.runtime.competition.windows.between(since, self.window.end))
             settling = background.create_task(settler.run())
             now = self.runtime.clock.now()
             await record_missed(self.cycles, since, now, UNPERFORMED)
@@ -115,16 +113,16 @@ class _LiveRun:
         handed_over = datetime.fromisoformat(through) if through else competition.start
         return max(competition.start, handed_over, competition.windows.at(now).start)
 
-    def _settler(self) -> Settler:
+    def _settler(self, windows: list[Window]) -> Settler:
         def take_stored() -> dict[datetime, datetime]:
             stored, self.cycles.stored = self.cycles.stored, {}
             return stored
 
-        def done(window: Window) -> bool:
+        def done() -> bool:
             under_way = self.cycles.under_way
-            return self.runtime.clock.now() >= window.end and (under_way is None or under_way.done())
+            return under_way is None or under_way.done()
 
-        return Settler(self.runtime, self.tell, self.settle, list(self.performing), done, take_stored)
+        return Settler(self.runtime, self.tell, self.settle, windows, done, take_stored)
 
     async def _keep(self, name: str) -> None:
         await keep(self.runtime.store.leases, name, self.holder, self.tell, self.leases)

@@ -33,7 +33,7 @@ class Settler:
     tell: Tell
     executor: Executor  # one thread
     open: list[Window]
-    done: Callable[[Window], bool]  # its cycles are all stored
+    done: Callable[[], bool]  # what was begun is stored
     take_stored: Callable[[], dict[datetime, datetime]]
     faults: list[str] = field(default_factory=list)
     _unnoted: dict[datetime, datetime] = field(default_factory=dict)
@@ -75,7 +75,7 @@ class Settler:
             return True
         series = contest_series(self.runtime.competition, self.runtime.feed)
         through = self.runtime.store.tape.knowable_through(series) if series else self.runtime.clock.now()
-        return self.done(window) and through is not None and through >= window.end
+        return self.done() and through is not None and through >= window.end
 
     def _checkpoint(self, following: datetime) -> None:
         """Truths, scores and boards of what is new; a board inside a window is interim."""

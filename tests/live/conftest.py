@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +42,3 @@ def live(competition: Callable[..., Competition]) -> Callable[..., Competition]:
         )
 
     return make
-
-
-def venue_now(url: str) -> datetime:
-    """The venue's own time."""
-    return datetime.fromisoformat(httpx.get(f"{url}/_control/clock").json()["now"])

@@ -1,7 +1,6 @@
 """Live runs in the test's own process, without Dagster around them."""
 
 import asyncio
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
@@ -65,11 +64,3 @@ def run_simulated(
 
     asyncio.run(main())
     return tell
-
-
-def waiting_for(what: Callable[[], bool], seconds: float = 30) -> None:
-    """Until it is so; fails when it is not within that many real seconds."""
-    end = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < end, "it did not come about"
-        time.sleep(0.05)
