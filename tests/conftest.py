@@ -19,11 +19,15 @@ SERVER = os.environ.get("COORDINATOR_TEST_DATABASE_URL", "postgresql://root@127.
 
 
 @pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No setting of the machine or of the folder reaches a test; each has a home of its own."""
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """No setting of the machine or of the folder reaches a test, nor one that a command set in an earlier test."""
+    before = dict(os.environ)
     for name in [*Settings.model_fields, *SLOT_NAMES, "DAGSTER_HOME", "DAGSTER_POSTGRES_URL"]:
         monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.setenv("COORDINATOR_HOME", str(tmp_path))
+    yield
+    os.environ.clear()
+    os.environ.update(before)
 
 
 @pytest.fixture(scope="session")
