@@ -32,7 +32,8 @@ def test_it_equals_the_table(competition: Callable[..., Competition]) -> None:
             for batch in batches:
                 records = [history_record(series, START + n * SECOND, {"price": n + 1}) for n in sorted(set(batch))]
                 tape.add(series, records, (START, START), START)
-                memory.refresh()
+                with tape.held() as connection:
+                    memory.refresh(connection)
                 until = START + end * SECOND
                 assert memory.upto(series, until, count) == tape.upto(series, until, count)
                 since = until - count * SECOND

@@ -38,6 +38,11 @@ def carry_out(runtime: Runtime, request: Request) -> Outcome:
     at, detail = _effective_at(runtime, request), _detail(runtime, request)
     with runtime.store.database.transaction() as connection:
         runtime.store.settle_after(connection)
+        given_at = None
+        if request.kind == "correct" and runtime.competition.settings.mode == "live":
+            # An input shows what was corrected by its cut-off: none is taken between this moment and the commit.
+            runtime.store.tape.hold(connection)
+            given_at = runtime.clock.now()
         order = runtime.store.orders.give(
             connection,
             request.kind,
@@ -48,6 +53,7 @@ def carry_out(runtime: Runtime, request: Request) -> Outcome:
             model_id=request.model,
             config_id=request.config,
             detail=detail,
+            given_at=given_at,
         )
         outcome, settled = Outcome(order), None
         if request.kind in ("void", "revise"):

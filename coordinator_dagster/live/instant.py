@@ -56,7 +56,8 @@ class Performer:
         self._runtime.runner.fresh()
         self._runtime.store.cycles.sync_models(self._runtime.runner.models())
         self._joined = self._runtime.store.cycles.joined()
-        self._tape.refresh()
+        with self._runtime.store.tape.held() as connection:
+            self._tape.refresh(connection)
 
     def start_by(self, t: datetime, config: PredictionConfig) -> datetime:
         """When a cycle must have begun: after that it is MISSED."""
@@ -65,23 +66,17 @@ class Performer:
     def perform(self, plan: Plan, why_late: str) -> Performed:
         """Ask the models what is due. Cycles that could not start in time are MISSED, and `why_late` says why."""
         clock, store, pack = self._runtime.clock, self._runtime.store, self._runtime.competition.pack
-        cut_off = store.tape.cut_off(clock.now)
+        with store.tape.held() as connection:
+            cut_off = clock.now()
+            self._tape.refresh(connection)
+            schedule = replace(plan.schedule, orders=store.orders.read(connection))
         late = [one for one in plan.configs if cut_off > self.start_by(plan.t, one)]
         due = [one for one in plan.configs if one not in late]
         reason = f"it could not start in time: {(cut_off - plan.t).total_seconds():.3f} s after its instant; {why_late}"
         cycles = [missed(one, plan.t, reason) for one in late]
         if not due:
             return Performed(cycles)
-        self._tape.refresh()
-        given = build_input(
-            self._runtime.competition,
-            plan.schedule,
-            self._slots,
-            self._tape,
-            self.series,
-            plan.t,
-            cut_off,
-        )
+        given = build_input(self._runtime.competition, schedule, self._slots, self._tape, self.series, plan.t, cut_off)
         asking = prepare(pack, self._slots, given, due)
         began = clock.now()
         timeout_of_all = self._runtime.competition.timeout(due)
@@ -93,8 +88,8 @@ class Performer:
         asking = [replace(one, dispatched_at=sent) for one in asking]
         full = min(timeout_of_all, *(pack.deadline(one).total_seconds() for one in due))
         scaled = {model: [_judged(one, clock.speed, timeout, full) for one in own] for model, own in answers.items()}
-        validator, orders = self._slots["INFERENCE_OUTPUT_VALIDATOR"], plan.schedule.orders
-        forecasts = answered(validator, asking, scaled, runner.models(), orders, self._joined, waited=began - cut_off)
+        validator, waited = self._slots["INFERENCE_OUTPUT_VALIDATOR"], began - cut_off
+        forecasts = answered(validator, asking, scaled, runner.models(), schedule.orders, self._joined, waited)
         return Performed(cycles + asking, forecasts, given)
 
 

@@ -20,12 +20,13 @@ class OrderTable:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def read(self) -> Orders:
-        """Every order so far."""
-        rows = self._database.read(
+    def read(self, connection: Connection | None = None) -> Orders:
+        """Every order so far; as that transaction sees it."""
+        sql = (
             "select id, kind, effective_at, until, model_id, prediction_config_id, reason, given_by, given_at, "
             " detail_jsonb from operator_orders order by effective_at, id"
         )
+        rows = connection.execute(text(sql)).all() if connection else self._database.read(sql)
         return Orders([Order(*row) for row in rows])
 
     def give(
@@ -40,13 +41,14 @@ class OrderTable:
         model_id: str | None = None,
         config_id: str | None = None,
         detail: Mapping[str, Any] | None = None,
+        given_at: datetime | None = None,
     ) -> int:
-        """Record an order; its number."""
+        """Record an order, given now by the server's clock if nothing else is said; its number."""
         return connection.execute(
             text(
                 "insert into operator_orders (kind, effective_at, until, model_id, prediction_config_id, reason, "
-                " given_by, detail_jsonb) values (:kind, :effective_at, :until, :model_id, :config_id, :reason, "
-                " :given_by, cast(:detail as jsonb)) returning id"
+                " given_by, detail_jsonb, given_at) values (:kind, :effective_at, :until, :model_id, :config_id, "
+                " :reason, :given_by, cast(:detail as jsonb), coalesce(:given_at, now())) returning id"
             ),
             {
                 "kind": kind,
@@ -57,6 +59,7 @@ class OrderTable:
                 "reason": reason,
                 "given_by": given_by,
                 "detail": orjson.dumps(dict(detail or {})).decode(),
+                "given_at": given_at,
             },
         ).scalar_one()
 

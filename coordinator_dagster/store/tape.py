@@ -1,6 +1,7 @@
 """The market tape: `market_records`, restatements, and through when each series is complete."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -64,7 +65,7 @@ class TapeTable:
             self._database.ensure_months("market_records", records[0].ts_event, records[-1].ts_event)
         with self._database.transaction() as connection:
             if arrival:
-                self._database.lock(connection, "tape")
+                self.hold(connection)
                 now = arrival()
                 records = [replace(one, known_at=max(one.known_at, now)) for one in records]
             if records:
@@ -137,11 +138,16 @@ class TapeTable:
             {**series_key(series), "meta": orjson.dumps(stored).decode(), "through": through},
         )
 
-    def cut_off(self, now: Callable[[], datetime]) -> datetime:
-        """The present, at a moment when nothing is being written: what is not readable by then is known later."""
+    @contextmanager
+    def held(self) -> Iterator[Connection]:
+        """Nothing that stamps its arrival is written meanwhile: what is not readable by now is known later."""
         with self._database.transaction() as connection:
-            self._database.lock(connection, "tape")
-            return now()
+            self.hold(connection)
+            yield connection
+
+    def hold(self, connection: Connection) -> None:
+        """The same for a transaction that writes: from here to its end no cut-off is taken."""
+        self._database.lock(connection, "tape")
 
     def complete_through(self, series: Iterable[Series]) -> datetime | None:
         """Through when all these series are complete; None when one is not begun."""
@@ -208,22 +214,18 @@ class TapeTable:
         """The span `(start, end]` and `look_back` records before it, in memory."""
         return CachedSource(self, series, start, end, look_back)
 
-    def newest(self, series: Series, count: int) -> tuple[int, list[MarketRecord]]:
+    def newest(self, connection: Connection, series: Series, count: int) -> tuple[int, list[MarketRecord]]:
         """The last `count` records, oldest first, and the highest id among them (0: there is none)."""
-        highest, records = self._with_id(series, "true order by ts_event desc limit :count", count=count)
+        highest, records = _with_id(connection, series, "true order by ts_event desc limit :count", count=count)
         return highest, records[::-1]
 
-    def come_since(self, series: Series, last_id: int, oldest: datetime) -> tuple[int, list[MarketRecord]]:
+    def come_since(
+        self, connection: Connection, series: Series, last_id: int, oldest: datetime
+    ) -> tuple[int, list[MarketRecord]]:
         """The records with a higher id whose `ts_event` is not before `oldest`, and the highest id now."""
         where = "ts_event >= :oldest and id > :last_id order by ts_event"
-        highest, records = self._with_id(series, where, oldest=oldest, last_id=last_id)
+        highest, records = _with_id(connection, series, where, oldest=oldest, last_id=last_id)
         return max(highest, last_id), records
-
-    def _with_id(self, series: Series, where: str, **parameters: Any) -> tuple[int, list[MarketRecord]]:
-        rows = self._database.read(
-            f"select {RECORD}, id from market_records where {KEY} and {where}", **series_key(series), **parameters
-        )
-        return max((row.id for row in rows), default=0), [MarketRecord(series, *row[:-1]) for row in rows]
 
     def _records(self, series: Series, where: str, **parameters: Any) -> list[MarketRecord]:
         rows = self._database.read(
@@ -265,3 +267,10 @@ def merge_ranges(ranges: Iterable[Range]) -> list[Range]:
         else:
             merged.append((start, end))
     return merged
+
+
+def _with_id(connection: Connection, series: Series, where: str, **parameters: Any) -> tuple[int, list[MarketRecord]]:
+    rows = connection.execute(
+        text(f"select {RECORD}, id from market_records where {KEY} and {where}"), {**series_key(series), **parameters}
+    ).all()
+    return max((row.id for row in rows), default=0), [MarketRecord(series, *row[:-1]) for row in rows]

@@ -4,6 +4,8 @@ from bisect import insort
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
+from sqlalchemy import Connection
+
 from coordinator_dagster.store.tape import TapeTable
 from slots.market import MarketRecord, Series
 from slots.tape import MemorySource
@@ -21,13 +23,14 @@ class TapeMemory:
         self._last_id = dict.fromkeys(self._records, 0)
         self._memory = MemorySource({})
 
-    def refresh(self) -> None:
-        """Take in what has come since."""
+    def refresh(self, connection: Connection) -> None:
+        """Take in what has come since, as that transaction sees it."""
         for series, records in self._records.items():
             if not records:
-                self._last_id[series], records[:] = self._table.newest(series, self._look_back)
+                self._last_id[series], records[:] = self._table.newest(connection, series, self._look_back)
                 continue
-            self._last_id[series], new = self._table.come_since(series, self._last_id[series], records[0].ts_event)
+            since = self._last_id[series], records[0].ts_event
+            self._last_id[series], new = self._table.come_since(connection, series, *since)
             for record in new:
                 insort(records, record, key=lambda one: one.event_end)
             del records[: -self._look_back]
