@@ -1,6 +1,8 @@
 """The job `<competition>_live`: one long run a window, in which the competition happens."""
 
 import asyncio
+import signal
+from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self
 
@@ -22,6 +24,7 @@ from coordinator_dagster.windows import Window
 
 OBSERVED = ("market_records", "predictions", "leaderboard")
 EXTRA = {"scores": price_and_forecasts, "leaderboard": board_table}
+TERMINATE = (signal.SIGINT, signal.SIGTERM)  # Dagster sends the first, a machine that shuts down the second
 LIVE_TAGS = {
     # The sensor is the only mechanism that starts a live run again, and nothing queued comes before one.
     "dagster/max_retries": "0",
@@ -36,13 +39,12 @@ def live_job_name(competition: Competition) -> str:
 def live_job(competition: Competition) -> dg.JobDefinition:
     """A live run of the chosen window; the sensor launches it, and it may be launched by hand."""
 
-    # A plain function that runs the loop: terminating the run cancels it, and what is awaited at the end is.
     @dg.op(name=f"{competition.schema}_live_run")
     def run(context: dg.OpExecutionContext) -> None:
         window = competition.windows.of_key(context.partition_key)
         try:
             with TellDagster(context, competition) as tell, open_runtime(competition) as runtime:
-                context.log.info(asyncio.run(live_run(runtime, window, context.run_id, tell)))
+                context.log.info(until_terminated(live_run(runtime, window, context.run_id, tell)))
         except (UserError, Taken, LeaseLost, LiveFaults) as error:
             raise dg.Failure(str(error), allow_retries=False) from None
 
@@ -57,6 +59,29 @@ def live_job(competition: Competition) -> dg.JobDefinition:
         run()
 
     return live
+
+
+def until_terminated(work: Coroutine[Any, Any, str]) -> str:
+    """What the work returns. Terminated, only the work is cancelled: what it waits for at its end goes on.
+
+    Dagster's own handler would raise in the midst of whatever callback is being run, and be lost there.
+    """
+
+    async def main() -> str:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task
+        for one in TERMINATE:
+            loop.add_signal_handler(one, lambda: task.cancelling() or task.cancel())
+        return await work
+
+    before = {one: signal.getsignal(one) for one in TERMINATE}
+    try:
+        return asyncio.run(main())
+    except asyncio.CancelledError:
+        raise dg.DagsterExecutionInterruptedError from None
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
 class TellDagster:

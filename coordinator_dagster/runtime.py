@@ -76,8 +76,7 @@ class Runtime:
         return predict.predict(self.competition, self.store, self.runner, self.clock, windows)
 
     def resolve(self, windows: Sequence[Window], recover: bool = True) -> resolve.ResolveReport:
-        with self.store.settling():
-            return resolve.resolve(self.competition, self.store, self.feed, self.clock, windows, recover)
+        return resolve.resolve(self.competition, self.store, self.feed, self.clock, windows, recover)
 
     def score(self, windows: Sequence[Window]) -> score.ScoreReport:
         with self.store.settling():

@@ -37,6 +37,7 @@ class Cycles:
     stored: dict[datetime, datetime] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
     under_way: asyncio.Task[None] | None = None
+    _begun: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def clock(self) -> Clock:
@@ -67,10 +68,17 @@ class Cycles:
             await self._start(schedule, t)
             after = t
 
+    async def watched(self) -> None:
+        """For ever; raises what could not be stored as soon as it could not: the run ends, another takes over."""
+        while True:
+            await self._begun.wait()
+            self._begun.clear()
+            await self.finished()
+
     async def finished(self) -> None:
-        """Wait for what is under way."""
+        """Wait for what is under way, and raise what it raised; cancelled itself, it lets it go on."""
         if self.under_way:
-            await self.under_way
+            await asyncio.shield(self.under_way)
 
     def _hand_over_at(self, schedule: Schedule, end: datetime) -> datetime:
         """The next run needs a while to listen before its first instant."""
@@ -96,18 +104,17 @@ class Cycles:
         self._begin(t, plan, why_late)
 
     def _begin(self, t: datetime, what: Plan | Performed, why_late: str = "") -> None:
-        before = self.under_way
-        if before and before.done():
-            before.result()  # what could not be stored ends the run, and another one takes over
-        self.under_way = asyncio.get_running_loop().create_task(self._carry_out(t, what, why_late, before))
+        self.under_way = asyncio.create_task(self._carry_out(t, what, why_late, self.under_way))
+        self._begun.set()
 
     async def _carry_out(
         self, t: datetime, what: Plan | Performed, why_late: str, before: asyncio.Task[None] | None
     ) -> None:
-        if before and not before.done():
-            began = self.clock.now()
-            await asyncio.wait({before})
+        if before and before.done():
             before.result()  # what it could not store ends the run: nothing is performed after a hole
+        elif before:
+            began = self.clock.now()
+            await asyncio.shield(before)
             waited = f"it waited {(self.clock.now() - began).total_seconds():.3f} s until the one before it was stored"
             why_late = f"{waited}; {why_late}" if why_late else waited
         performed = what if isinstance(what, Performed) else await self._perform(what, why_late)

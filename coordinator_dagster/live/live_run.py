@@ -69,6 +69,7 @@ class _LiveRun:
                 keeping[0].cancel()
                 return f"not needed: another run worked until the end of window {self.window.key}"
             keeping.append(background.create_task(self._keep(WORK)))
+            watching = background.create_task(self.cycles.watched())
             listening = background.create_task(listen(self.runtime, self.complete, self.tell, self.tape))
             settler = self._settler(self.runtime.competition.windows.between(since, self.window.end))
             settling = background.create_task(settler.run())
@@ -83,7 +84,7 @@ class _LiveRun:
             await settling
             await self.cycles.finished()
             await patiently(self.tell, self.side, self.runtime.store.leases.forget, CLAIM)
-            for task in (*keeping, listening):
+            for task in (*keeping, listening, watching):
                 task.cancel()
         if faults := [*self.cycles.faults, *settler.faults]:
             raise LiveFaults(f"{len(faults)} faults, each told when it came; the first: {faults[0]}")

@@ -12,13 +12,15 @@ from coordinator_dagster.live.tell import Tell
 from coordinator_dagster.runtime import Runtime
 from coordinator_dagster.stages.facts import StageFailed
 from coordinator_dagster.stages.ingest import contest_series
+from coordinator_dagster.stages.predict import CLOSING
+from coordinator_dagster.store.database import DatabaseAway
 from coordinator_dagster.windows import Window
 from slots.loader import SlotErrors, SlotFailure
 from slots.tape import boundary
 
 KIND = "settle"
 RECOVER_EVERY = timedelta(minutes=1)  # how often what is missing of the tape is asked for again
-CLOSE_WITHIN = timedelta(minutes=3)  # after that a window is closed as it is, and its board is interim
+CLOSE_WITHIN = CLOSING - timedelta(minutes=1)  # after that a window is closed as it is, and its board is interim
 LOOK_SECONDS = 0.2  # real ones, between two looks at whether a window can be closed
 OBSERVE_EVERY = timedelta(minutes=5)
 
@@ -70,7 +72,8 @@ class Settler:
     def _can_close(self, window: Window) -> bool:
         if self.runtime.clock.now() > window.end + CLOSE_WITHIN:
             self.tell.problem(
-                f"{window.key}: its data are not complete; it is closed as it is, and settled again later"
+                f"{window.key}: not all is stored yet, of its data or its cycles; it is closed as it is, and settled "
+                "again later"
             )
             return True
         series = contest_series(self.runtime.competition, self.runtime.feed)
@@ -128,11 +131,15 @@ class Settler:
         return max(one.horizon for one in self.runtime.competition.pack.configs) * 2
 
     def _guarded(self, stage: Callable[[], Report]) -> Report | None:
-        """What a stage reports; None where a slot failed in it: that is told, and tried at the next checkpoint."""
+        """What a stage reports; None where it failed: that is told, and tried at the next checkpoint."""
         try:
             return stage()
-        except (StageFailed, SlotFailure, SlotErrors) as failure:
-            if (fault := first_line(failure)) not in self.faults:
+        except DatabaseAway:
+            raise  # it is waited for
+        except Exception as failure:  # cycles go on; the run says at its end that it failed
+            known = isinstance(failure, StageFailed | SlotFailure | SlotErrors)
+            fault = first_line(failure) if known else f"{type(failure).__name__}: {first_line(failure)}"
+            if fault not in self.faults:
                 self.faults.append(fault)
                 self.tell.problem(f"settling: {fault}")
             return None

@@ -18,7 +18,7 @@ from coordinator_dagster.stages.numbers import not_json
 from coordinator_dagster.windows import Window
 from slots.loader import Slot, SlotFailure
 from slots.market import Series
-from slots.tape import Tape, TapeSource
+from slots.tape import EPOCH, Tape, TapeSource
 from slots.views import CyclePrediction
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class _Court:
     source: TapeSource
     through: Mapping[str, datetime | None]
     truths: list[Truth] = field(default_factory=list)
-    waiting: list[tuple[Unresolved, str]] = field(default_factory=list)
+    waiting: list[tuple[Cycle, str]] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
 
 
@@ -67,32 +67,38 @@ def resolve(
     again (`recover`); when they are missing for good the cycle is VOID: at once over a fixed tape, else after a day.
     Raises StageFailed after storing the rest when the resolver raised on some.
     """
-    version = competition.truth_version()
-    cycles = store.truths.unresolved(windows, version)
-    if not cycles:
-        _give_up_gaps(store, feed, clock)
-        return ResolveReport()
-    court = _court(competition, store, feed, clock, cycles)
-    _hear(court, cycles, last_chance=feed.fixed)
-    reason = None
-    due = [one for one, _ in court.waiting if one[0].resolvable_at <= clock.now()]
+    court = _decide(competition, store, feed, clock, windows, last_chance=feed.fixed)
+    truths, reason = court.truths, None
+    due = [cycle for cycle, _ in court.waiting if cycle.resolvable_at <= clock.now()]
     if due and recover and not feed.fixed:
-        reason = _recover(competition, court, due)
-        found, court = court, _court(competition, store, feed, clock, due)
-        _hear(court, due, last_chance=True)
-        court.truths, court.faults = found.truths + court.truths, found.faults + court.faults
-        court.waiting += [one for one in found.waiting if one[0] not in due]
-    store.truths.add(court.truths, version)
-    _give_up_gaps(store, feed, clock)
+        reason = _recover(competition, court, due)  # it may take a minute: nobody waits for it
+        court = _decide(competition, store, feed, clock, windows, last_chance=True)
+        truths = truths + court.truths
+    if not feed.fixed:  # after all has been tried, whether a cycle needs them or not
+        store.gaps.give_up(clock.now() - GIVE_UP_AFTER)
     if court.faults:
         raise StageFailed("ground truths", court.faults)
     return ResolveReport(
-        resolved=sum(one.status == "RESOLVED" for one in court.truths),
-        void=sum(one.status == "VOID" for one in court.truths),
+        resolved=sum(one.status == "RESOLVED" for one in truths),
+        void=sum(one.status == "VOID" for one in truths),
         pending=len(court.waiting),
-        pending_since=min((cycle.performed_at for (cycle, _), _ in court.waiting), default=None),
+        pending_since=min((cycle.performed_at for cycle, _ in court.waiting), default=None),
         reason=reason or next((why for _, why in court.waiting), None),
     )
+
+
+def _decide(
+    competition: Competition, store: Store, feed: Feed, clock: Clock, windows: Sequence[Window], last_chance: bool
+) -> _Court:
+    """Find and store every truth that is there now; without the last chance a cycle whose data are missing waits."""
+    version = competition.truth_version()
+    with store.settling():
+        cycles = store.truths.unresolved(windows, version)
+        court = _court(competition, store, feed, clock, cycles)
+        for cycle, given_up in cycles:
+            _hear(court, cycle, given_up, last_chance)
+        store.truths.add(court.truths, version)
+    return court
 
 
 def _court(competition: Competition, store: Store, feed: Feed, clock: Clock, cycles: Sequence[Unresolved]) -> _Court:
@@ -105,7 +111,8 @@ def _court(competition: Competition, store: Store, feed: Feed, clock: Clock, cyc
         for name in sorted({cycle.config_id for cycle, _ in cycles})
     }
     every = sorted({one for own in series.values() for one in own})
-    first, last = cycles[0][0].performed_at, max(cycle.resolvable_at for cycle, _ in cycles)
+    first = min((cycle.performed_at for cycle, _ in cycles), default=EPOCH)
+    last = max((cycle.resolvable_at for cycle, _ in cycles), default=EPOCH)
     return _Court(
         slot=competition.slots("GROUND_TRUTH_RESOLVER")["GROUND_TRUTH_RESOLVER"],
         store=store,
@@ -119,33 +126,28 @@ def _court(competition: Competition, store: Store, feed: Feed, clock: Clock, cyc
     )
 
 
-def _hear(court: _Court, cycles: Sequence[Unresolved], last_chance: bool) -> None:
-    """Decide each cycle; without the last chance a cycle whose data are missing waits."""
-    for cycle, given_up in cycles:
-        order = court.orders.truth_order(cycle.config_id, cycle.performed_at)
-        if order and order.kind == "void":
-            court.truths.append(Truth(cycle, "VOID", f"by the operator: {order.reason}", order=order.id))
-            continue
-        if given_up and not order:
-            court.truths.append(
-                Truth(cycle, "VOID", given_up, external=not court.series[cycle.config_id], given_up=True)
-            )
-            continue
-        try:
-            truth = _find(court, cycle, order)
-        except SlotFailure as failure:
-            court.faults.append(f"{cycle.config_id} at {cycle.performed_at.isoformat()}: {failure}")
-            continue
-        if isinstance(truth, str) and last_chance and (overdue := _overdue(court, cycle)):
-            fixed = court.feed.fixed and bool(court.series[cycle.config_id])
-            reason = f"{truth}; {overdue}"
-            number = order.id if order else None
-            external = not court.series[cycle.config_id]
-            truth = Truth(cycle, "VOID", reason, None, external, number, given_up=not fixed)
-        if isinstance(truth, str):
-            court.waiting.append(((cycle, given_up), truth))
-        else:
-            court.truths.append(truth)
+def _hear(court: _Court, cycle: Cycle, given_up: str | None, last_chance: bool) -> None:
+    """Decide the cycle, unless it waits for data that may come."""
+    order = court.orders.truth_order(cycle.config_id, cycle.performed_at)
+    external = not court.series[cycle.config_id]
+    if order and order.kind == "void":
+        court.truths.append(Truth(cycle, "VOID", f"by the operator: {order.reason}", order=order.id))
+        return
+    if given_up and not order:
+        court.truths.append(Truth(cycle, "VOID", given_up, external=external, given_up=True))
+        return
+    try:
+        truth = _find(court, cycle, order)
+    except SlotFailure as failure:
+        court.faults.append(f"{cycle.config_id} at {cycle.performed_at.isoformat()}: {failure}")
+        return
+    if isinstance(truth, str) and last_chance and (overdue := _overdue(court, cycle)):
+        reason, number = f"{truth}; {overdue}", order.id if order else None
+        truth = Truth(cycle, "VOID", reason, None, external, number, given_up=external or not court.feed.fixed)
+    if isinstance(truth, str):
+        court.waiting.append((cycle, truth))
+    else:
+        court.truths.append(truth)
 
 
 def _find(court: _Court, cycle: Cycle, order: Order | None) -> Truth | str:
@@ -191,22 +193,16 @@ def _overdue(court: _Court, cycle: Cycle) -> str | None:
     return f"it did not come within {GIVE_UP_AFTER.total_seconds() / 3600:g} hours" if late else None
 
 
-def _recover(competition: Competition, court: _Court, cycles: Sequence[Unresolved]) -> str | None:
+def _recover(competition: Competition, court: _Court, cycles: Sequence[Cycle]) -> str | None:
     """Ask the feed again for what these cycles lack; why that failed, if it did."""
-    first = min(cycle.performed_at for cycle, _ in cycles)
-    last = max(cycle.resolvable_at for cycle, _ in cycles)
+    first = min(cycle.performed_at for cycle in cycles)
+    last = max(cycle.resolvable_at for cycle in cycles)
     try:
-        for series in sorted({one for cycle, _ in cycles for one in court.series[cycle.config_id]}):
+        for series in sorted({one for cycle in cycles for one in court.series[cycle.config_id]}):
             fetch_missing(competition, court.store, court.feed, court.clock, series, (first - series.step, last))
     except FeedError as error:
         return f"missing data could not be fetched again: {error}"
     return None
-
-
-def _give_up_gaps(store: Store, feed: Feed, clock: Clock) -> None:
-    """Gaps that are a day old after all has been tried are given up, whether a cycle needs them or not."""
-    if not feed.fixed:
-        store.gaps.give_up(clock.now() - GIVE_UP_AFTER)
 
 
 def _missing(tape: Tape, cycle: Cycle) -> str:

@@ -85,39 +85,57 @@ def test_a_slot_that_fails_misses_its_cycle_and_says_so(made: Make) -> None:
     assert len(tell.problems) == 1
 
 
-def at_two_past(what: Callable[[], None]) -> Callable[[Runtime], None]:
+def at_two_past(what: Callable[[Runtime], None]) -> Callable[[Runtime], None]:
     """Something happens whenever a cut-off is taken in the half minute from 00:02 on."""
 
     def prepare(runtime: Runtime) -> None:
-        real = runtime.store.tape.cut_off
+        real = runtime.store.tape.held
 
-        def cut_off(now: Callable[[], Any]) -> Any:
-            if START + 2 * MINUTE <= now() < START + 2.5 * MINUTE:
-                what()
-            return real(now)
+        def held() -> Any:
+            if START + 2 * MINUTE <= runtime.clock.now() < START + 2.5 * MINUTE:
+                what(runtime)
+            return real()
 
-        runtime.store.tape.cut_off = cut_off  # type: ignore[method-assign]
+        runtime.store.tape.held = held  # type: ignore[method-assign]
 
     return prepare
 
 
-def away() -> None:
+def away(_: Runtime) -> None:
     raise OperationalError("select", {}, Exception("server closed the connection"))
 
 
-def slow() -> None:
+def slow(_: Runtime) -> None:
     time.sleep(0.2)  # 12 s of this clock; a cycle may begin 7 s after its instant
 
 
 @pytest.mark.parametrize(
     ("what", "reason"), [(away, "the database was away"), (slow, "could not start in time")], ids=["away", "slow"]
 )
-def test_what_fails_or_is_late_costs_its_own_cycle_alone(made: Make, what: Callable[[], None], reason: str) -> None:
+def test_what_fails_or_is_late_costs_its_own_cycle_alone(
+    made: Make, what: Callable[[Runtime], None], reason: str
+) -> None:
     here = made()
     run_simulated(here, EARLY, START + 3.9 * MINUTE, prepare=at_two_past(what))
     found = cycles(here)
     assert [row.status for row in found] == ["PERFORMED", "PERFORMED", "MISSED", "PERFORMED"]
     assert reason in found[2].reason
+
+
+def test_a_correction_given_before_the_cut_off_is_in_the_input(made: Make) -> None:
+    values = {"open": 5.0, "high": 5.0, "low": 5.0, "close": 5.0, "volume": 1.0}
+
+    def correct(runtime: Runtime) -> None:
+        series = str(runtime.store.tape.series()[0])
+        carry_out(runtime, Request("correct", "a fat finger", "test", at=START, series=series, values=values))
+
+    here = made()
+    run_simulated(here, EARLY, START + 3.5 * MINUTE, prepare=at_two_past(correct))
+    with open_runtime(here) as runtime:
+        inputs = runtime.store.cycles.inputs(here.windows.at(START))
+        seen = [b'"close": 5.0' in inputs[START + n * MINUTE].payload for n in range(4)]
+        assert seen == [False, False, True, True]
+        assert audit(runtime.store.database, START + 4 * MINUTE) == []
 
 
 def test_a_pause_is_kept_and_who_comes_late_records_what_nobody_ran(made: Make) -> None:

@@ -1,6 +1,11 @@
 """The live run as Dagster runs it."""
 
+import os
+import signal
+import threading
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -9,9 +14,21 @@ import pytest
 from coordinator_dagster.audit.queries import ASSETS
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.definitions import build_definitions
+from coordinator_dagster.live.leasing import WORK
+from coordinator_dagster.runtime import open_runtime
 
 pytestmark = pytest.mark.venue
 WINDOW = "2023-03-23-12:00"
+NOTES_AND_SLEEPS = """
+import time
+from slots.tracker import TrackerBase
+class M(TrackerBase):
+    def tick(self, data): pass
+    def predict(self, asset, horizon, step):
+        with open({asked!r}, "a") as file: file.write("asked\\n")
+        time.sleep(0.3)
+        return {{"value": 0.001}}
+"""
 
 
 @pytest.mark.venue
@@ -36,6 +53,33 @@ def test_it_observes_its_window_and_materializes_it_once(
         metadata = board.asset_materialization.metadata
         assert metadata["final"].value is True
         assert "Trend following" in metadata["board"].value
+
+
+def test_terminated_it_stores_what_is_being_asked(
+    venue: Callable[..., Any],
+    live: Callable[..., Competition],
+    model_folder: Callable[[str, str], Path],
+    tmp_path: Path,
+) -> None:
+    asked = tmp_path / "asked"
+    models = model_folder("slow", NOTES_AND_SLEEPS.format(asked=str(asked)))
+
+    def terminate() -> None:
+        while not asked.exists() or asked.read_text().count("asked") < 3:
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)  # as Dagster does in the run's process
+
+    with venue("2023-03-23T12:54:30Z", 20) as url, dg.DagsterInstance.ephemeral() as instance:
+        made = live(url, pack="realtime", models_dir=models, competition_end="2023-03-23T13:00Z")
+        job = build_definitions(made).resolve_job_def(f"{made.schema}_live")
+        threading.Thread(target=terminate, daemon=True).start()
+        with pytest.raises(dg.DagsterExecutionInterruptedError):
+            job.execute_in_process(instance=instance, partition_key=WINDOW)
+    with open_runtime(made) as runtime:
+        stored = runtime.store.database.read("select status from forecasts")
+        assert len(stored) == asked.read_text().count("asked") >= 3
+        lease = runtime.store.leases.read(WORK)
+        assert lease and not lease.alive
 
 
 def test_only_a_live_competition_has_it(competition: Callable[..., Competition]) -> None:
