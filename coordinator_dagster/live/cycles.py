@@ -81,7 +81,7 @@ class Cycles:
             await asyncio.shield(self.under_way)
 
     def _hand_over_at(self, schedule: Schedule, end: datetime) -> datetime:
-        """The next run needs a while to listen before its first instant."""
+        """In the middle between the window's last instant and the next run's first."""
         lead = min((one.every / 2 for one in schedule.standing(end)), default=HAND_OVER)
         return end - min(lead, HAND_OVER)
 

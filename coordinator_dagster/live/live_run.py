@@ -1,12 +1,13 @@
 """A live run: it waits for the lease, ticks through its window, hands over, and closes what it performed.
 
 Two are always alive. The holder of the lease listens, performs and settles; the next window's waits for it, its
-models warm. Hand-over at a window's end and fail-over after a crash are the same step: a lease that is free.
+models warm, and listens too when its window is near. Hand-over at a window's end and fail-over after a crash are the
+same step: a lease that is free.
 """
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import datetime, timedelta
 
 from coordinator_dagster.live.cycles import Cycles, record_missed
@@ -21,6 +22,7 @@ from coordinator_dagster.store.database import DatabaseAway
 from coordinator_dagster.windows import Window
 
 FRESH_SECONDS = 60.0  # real ones: a waiting run starts its models anew so long before its window; a start may take 20
+LISTEN_SECONDS = 10.0  # real ones: so long before its window it listens too; twice heard is on the tape once
 FINISH_SECONDS = 2.0  # real ones: a cycle that is under way may end when the run is ended
 UNPERFORMED = "no live run was at work"
 
@@ -55,7 +57,7 @@ class _LiveRun:
         self.hot, self.tape, self.settle = thread("cycles"), thread("tape"), thread("settle")
         # One thread for the leases: a renewal on its way cannot overtake the release.
         self.side, self.leases = thread("side"), thread("lease")
-        self.performer = Performer(runtime)
+        self.performer, self.at_work = Performer(runtime), asyncio.Event()
         self.complete = Completeness(self.performer.series)
         self.cycles = Cycles(runtime, self.performer, self.complete, tell, self.hot, self.side)
 
@@ -64,13 +66,15 @@ class _LiveRun:
             keeping = [background.create_task(self._keep(claim_of(self.window)))]
             await patiently(self.tell, self.side, self.performer.freshen)
             self.tell.log(f"waiting for the lease, for window {self.window.key}; the models are warm")
+            listening = background.create_task(self._listen())
             since = await self._lease()
             if since is None:
                 keeping[0].cancel()
+                listening.cancel()
                 return f"not needed: another run worked until the end of window {self.window.key}"
             keeping.append(background.create_task(self._keep(WORK)))
             watching = background.create_task(self.cycles.watched())
-            listening = background.create_task(listen(self.runtime, self.complete, self.tell, self.tape))
+            self.at_work.set()
             settler = self._settler(self.runtime.competition.windows.between(since, self.window.end))
             settling = background.create_task(settler.run())
             now = self.runtime.clock.now()
@@ -89,6 +93,14 @@ class _LiveRun:
         if faults := [*self.cycles.faults, *settler.faults]:
             raise LiveFaults(f"{len(faults)} faults, each told when it came; the first: {faults[0]}")
         return f"window {self.window.key} is closed"
+
+    async def _listen(self) -> None:
+        """From shortly before the window on, for its first inputs shall lack nothing; or from when the work is ours."""
+        clock = self.runtime.clock
+        left = (self.window.start - clock.now()).total_seconds() / clock.speed - LISTEN_SECONDS
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.at_work.wait(), max(0.0, left))
+        await listen(self.runtime, self.complete, self.tell, self.tape)
 
     async def _lease(self) -> datetime | None:
         """Wait for the lease. From which instant on the work is ours; None when the window ended before."""
