@@ -51,8 +51,8 @@ def demo(
         "COMPETITION": "demo",
         "MODE": "replay",
         "WINDOW": "hour",
-        **_feed(tape),
         **_span(tape, start, end),
+        **_feed(tape),
     }
     os.environ.update(chosen)
     competition = read_competition()
@@ -88,8 +88,8 @@ def _feed(tape: Path | None) -> dict[str, str]:
 
 
 def ask_binance(base_url: str | None) -> None:
-    """FeedError when it does not answer, there or at its own address, within five seconds."""
-    feed = BinanceFeed(["BTC"], base_url or BINANCE_URL, SystemClock(), patience=5)
+    """FeedError when it does not answer, there or at its own address, within three seconds."""
+    feed = BinanceFeed(["BTC"], base_url or BINANCE_URL, SystemClock(), patience=3)
     feed.known_through(feed.series("BTC", "candle", "1m"))
 
 

@@ -11,6 +11,7 @@ from coordinator_dagster.faults import nearest
 from coordinator_dagster.store.database import Database
 
 TAPE = "provider, asset, kind, granularity"
+GAP = f"{TAPE}, gap_start"
 RECORD = f"{TAPE}, ts_event, event_end, known_at, ts_ingested, values_jsonb, meta_jsonb"
 CONFIG = (
     'id, base_id, scope_key, scope_template_jsonb, schedule_jsonb, active, "order", meta_jsonb, series_jsonb, '
@@ -54,7 +55,7 @@ def find_live(database: Database, name: str) -> Live:
 
 
 def take_over(database: Database, live: str, perform_missed: bool, input_wait: timedelta) -> None:
-    """Copy what is not here yet: again, it adds what has come since.
+    """Copy what is not here yet: again, it adds what has come since. UserErrors, and nothing copied, where it cannot.
 
     Only instants with a cut-off are performed: those that were, and with `perform_missed` those that were MISSED,
     cut off `input_wait` after them.
@@ -67,25 +68,23 @@ def take_over(database: Database, live: str, perform_missed: bool, input_wait: t
         connection.execute(text("set transaction isolation level repeatable read"))
         for table, columns in (
             ("market_records", RECORD),
-            ("market_gaps", f"{TAPE}, gap_start, gap_end, state, reason, seen_at, updated_at, empty_answers"),
             ("market_restatements", f"{TAPE}, ts_event, values_jsonb, first_values_jsonb, seen_at"),
             ("models", "id, name, deployment_identifier, player_id, player_name"),
         ):
             _copy(connection, live, table, columns)
-        _copy_configs(connection, live)
+        state = f"{TAPE}, last_event_ts, complete_through, meta_jsonb"
+        _renew(connection, live, "market_ingestion_state", TAPE, state)
+        gaps = f"{GAP}, gap_end, state, reason, seen_at, updated_at, empty_answers"
+        _renew(connection, live, "market_gaps", GAP, gaps)
+        # The ended versions first: only one of a config may stand at a time.
+        ended_first = "order by active_until nulls last, id"
+        _renew(connection, live, "scheduled_prediction_configs", "id", CONFIG, ended_first)
+        _refuse_own_orders(connection, live)
         _copy(connection, live, "operator_orders", ORDER, "overriding system value")
         connection.execute(
             text(
                 "select setval(pg_get_serial_sequence('operator_orders', 'id'), max(id)) from operator_orders "
                 "having max(id) is not null"
-            )
-        )
-        connection.execute(
-            text(
-                f"insert into market_ingestion_state ({TAPE}, last_event_ts, complete_through, meta_jsonb) "
-                f"select {TAPE}, last_event_ts, complete_through, meta_jsonb from {live}.market_ingestion_state "
-                f"on conflict ({TAPE}) do update set last_event_ts = excluded.last_event_ts, "
-                " complete_through = excluded.complete_through, meta_jsonb = excluded.meta_jsonb"
             )
         )
         connection.execute(
@@ -121,13 +120,30 @@ def _copy(connection: Connection, live: str, table: str, columns: str, how: str 
     )
 
 
-def _copy_configs(connection: Connection, live: str) -> None:
-    """All versions, the ended ones first: only one of a config may stand at a time."""
-    renewed = ", ".join(f"{one} = excluded.{one}" for one in CONFIG.split(", ") if one != "id")
+def _refuse_own_orders(connection: Connection, live: str) -> None:
+    """An order that the replay was given itself may have a number that one of the live competition has by now."""
+    twice = connection.execute(
+        text(
+            f"select o.id from operator_orders o join {live}.operator_orders l using (id) "
+            "where (o.kind, o.given_at, o.reason) is distinct from (l.kind, l.given_at, l.reason) order by 1"
+        )
+    ).scalars()
+    if numbers := ", ".join(map(str, twice)):
+        raise UserErrors(
+            [
+                f"--from-schema={live}: its orders {numbers} are others than the ones of the same numbers here, which "
+                "this replay was given itself; name another COMPETITION for the replay"
+            ]
+        )
+
+
+def _renew(connection: Connection, live: str, table: str, key: str, columns: str, order: str = "") -> None:
+    """Copy what changes while the competition goes on; what is here under the same key is renewed."""
+    changing = [one for one in columns.split(", ") if one not in key.split(", ")]
+    renewed = ", ".join(f"{one} = excluded.{one}" for one in changing)
     connection.execute(
         text(
-            f"insert into scheduled_prediction_configs ({CONFIG}) select {CONFIG} "
-            f"from {live}.scheduled_prediction_configs order by active_until nulls last, id "
-            f"on conflict (id) do update set {renewed}"
+            f"insert into {table} ({columns}) select {columns} from {live}.{table} {order} "
+            f"on conflict ({key}) do update set {renewed}"
         )
     )

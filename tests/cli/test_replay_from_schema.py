@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import text
 from typer.testing import CliRunner
 
 from coordinator_dagster.cli import app
@@ -50,6 +51,31 @@ def test_it_takes_over_tape_cut_offs_and_what_was_missed(lived: Competition, com
         for table in ("inference_inputs", "cycles", "ground_truths", "scores", "leaderboards", "market_records"):
             assert live[table], f"no {table}: the test would show nothing"
             assert live[table] == replayed[table], table
+
+
+def test_again_it_renews_what_has_changed_since(lived: Competition, competition: Make) -> None:
+    copy = competition("copy", mode="replay", competition_start="", competition_end="2026-01-05T01:00Z")
+    gap = "provider, asset, kind, granularity, gap_start, gap_end, state, reason"
+    with open_runtime(lived) as one, one.store.database.transaction() as connection:
+        connection.execute(
+            text(f"insert into market_gaps ({gap}) values ('simulated', 'BTC', 'candle', '1m', :at, :at, 'open', 'r')"),
+            {"at": START},
+        )
+    replay("--from-schema", lived.schema)
+    with open_runtime(lived) as one, one.store.database.transaction() as connection:
+        connection.execute(text("update market_gaps set state = 'CLOSED'"))
+    replay("--from-schema", lived.schema)
+    with open_runtime(read_competition(copy.home)) as other:
+        assert [row.state for row in other.store.database.read("select state from market_gaps")] == ["CLOSED"]
+
+
+def test_orders_of_its_own_are_not_mixed_up_with_later_ones(lived: Competition, competition: Make) -> None:
+    copy = competition("copy", mode="replay", competition_start="", competition_end="2026-01-05T01:00Z")
+    replay("--from-schema", lived.schema)
+    for made, reason in ((read_competition(copy.home), "for study"), (lived, "the venue was wrong")):
+        with open_runtime(made) as runtime, runtime.store.database.transaction() as connection:
+            runtime.store.orders.give(connection, "void", START, reason, "test")
+    assert "its orders 1 are others than the ones" in replay("--from-schema", lived.schema)
 
 
 def test_for_study_what_was_missed_is_performed(lived: Competition, competition: Make) -> None:
