@@ -97,9 +97,10 @@ class _LiveRun:
     async def _listen(self) -> None:
         """From shortly before the window on, for its first inputs shall lack nothing; or from when the work is ours."""
         clock = self.runtime.clock
-        left = (self.window.start - clock.now()).total_seconds() / clock.speed - LISTEN_SECONDS
+        left = (self.window.start - clock.now()).total_seconds() / clock.speed
+        near = max(0.0, left - LISTEN_SECONDS) if left > 0 else None  # who stands by in an open window need not
         with suppress(TimeoutError):
-            await asyncio.wait_for(self.at_work.wait(), max(0.0, left))
+            await asyncio.wait_for(self.at_work.wait(), near)
         await listen(self.runtime, self.complete, self.tell, self.tape)
 
     async def _lease(self) -> datetime | None:
