@@ -111,6 +111,8 @@ def _court(competition: Competition, store: Store, feed: Feed, clock: Clock, cyc
         for name in sorted({cycle.config_id for cycle, _ in cycles})
     }
     every = sorted({one for own in series.values() for one in own})
+    # Before the tape is read: what comes between the two is not in `source`, so it must not be in `through`.
+    through = {name: store.tape.knowable_through(own) for name, own in series.items()}
     first = min((cycle.performed_at for cycle, _ in cycles), default=EPOCH)
     last = max((cycle.resolvable_at for cycle, _ in cycles), default=EPOCH)
     return _Court(
@@ -122,7 +124,7 @@ def _court(competition: Competition, store: Store, feed: Feed, clock: Clock, cyc
         orders=schedule.orders,
         series=series,
         source=schedule.orders.corrected(store.tape.cached(every, first, last, 2)),
-        through={name: store.tape.knowable_through(own) for name, own in series.items()},
+        through=through,
     )
 
 
