@@ -70,8 +70,14 @@ def until_terminated(work: Coroutine[Any, Any, str]) -> str:
     async def main() -> str:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task
+        asked: list[bool] = []
+
+        def terminate() -> None:
+            if not asked:  # again, it would cut off what is done at the end
+                asked.append(task.cancel())
+
         for one in TERMINATE:
-            loop.add_signal_handler(one, lambda: task.cancelling() or task.cancel())
+            loop.add_signal_handler(one, terminate)
         return await work
 
     before = {one: signal.getsignal(one) for one in TERMINATE}

@@ -36,13 +36,14 @@ def carry_out(runtime: Runtime, request: Request) -> Outcome:
     if faults := request_faults(runtime, request):
         raise UserErrors(faults)
     at, detail = _effective_at(runtime, request), _detail(runtime, request)
+    clock = runtime.clock  # it may have to be asked for over the network: not while others wait
     with runtime.store.database.transaction() as connection:
         runtime.store.settle_after(connection)
         given_at = None
         if request.kind == "correct" and runtime.competition.settings.mode == "live":
             # An input shows what was corrected by its cut-off: none is taken between this moment and the commit.
             runtime.store.tape.hold(connection)
-            given_at = runtime.clock.now()
+            given_at = clock.now()
         order = runtime.store.orders.give(
             connection,
             request.kind,
@@ -94,7 +95,8 @@ def _supersede_corrected(runtime: Runtime, connection: Connection, order: int, r
     event_end = request.at + series.step
     following = runtime.store.tape.next_end(series, event_end) or runtime.clock.now()
     just_before = following - timedelta(microseconds=1)
-    return runtime.store.orders.supersede(connection, order, None, EPOCH, just_before, resolvable_from=event_end)
+    first = event_end - _longest_horizon(runtime)
+    return runtime.store.orders.supersede(connection, order, None, first, just_before, resolvable_from=event_end)
 
 
 def _follow_up(runtime: Runtime, request: Request, at: datetime, settled: Span | None, outcome: Outcome) -> None:

@@ -56,7 +56,7 @@ class Performer:
         self._runtime.runner.fresh()
         self._runtime.store.cycles.sync_models(self._runtime.runner.models())
         self._joined = self._runtime.store.cycles.joined()
-        with self._runtime.store.tape.held() as connection:
+        with self._runtime.store.database.transaction() as connection:
             self._tape.refresh(connection)
 
     def start_by(self, t: datetime, config: PredictionConfig) -> datetime:

@@ -57,6 +57,7 @@ class _LiveRun:
         self.hot, self.tape, self.settle = thread("cycles"), thread("tape"), thread("settle")
         # One thread for the leases: a renewal on its way cannot overtake the release.
         self.side, self.leases = thread("side"), thread("lease")
+        self.refreshing: asyncio.Task[None] | None = None
         self.performer, self.at_work = Performer(runtime), asyncio.Event()
         self.complete = Completeness(self.performer.series)
         self.cycles = Cycles(runtime, self.performer, self.complete, tell, self.hot, self.side)
@@ -75,6 +76,8 @@ class _LiveRun:
             keeping.append(background.create_task(self._keep(WORK)))
             watching = background.create_task(self.cycles.watched())
             self.at_work.set()
+            if self.refreshing:
+                await self.refreshing
             settler = self._settler(self.runtime.competition.windows.between(since, self.window.end))
             settling = background.create_task(settler.run())
             now = self.runtime.clock.now()
@@ -100,24 +103,23 @@ class _LiveRun:
         left = (self.window.start - clock.now()).total_seconds() / clock.speed
         near = max(0.0, left - LISTEN_SECONDS) if left > 0 else None  # who stands by in an open window need not
         with suppress(TimeoutError):
-            await asyncio.wait_for(self.at_work.wait(), near)
+            async with asyncio.timeout(near):
+                await self.at_work.wait()
         await listen(self.runtime, self.complete, self.tell, self.tape)
 
     async def _lease(self) -> datetime | None:
         """Wait for the lease. From which instant on the work is ours; None when the window ended before."""
         leases, clock = self.runtime.store.leases, self.runtime.clock
-        fresh_at, refreshing = self.window.start - timedelta(seconds=FRESH_SECONDS * clock.speed), None
+        fresh_at = self.window.start - timedelta(seconds=FRESH_SECONDS * clock.speed)
         while clock.now() < self.window.end:
             lease = await patiently(self.tell, self.leases, leases.read, WORK)
             free = lease is None or not lease.alive
             if free and await patiently(self.tell, self.leases, leases.take, WORK, self.holder):
-                if refreshing:
-                    await refreshing
                 return self._ours_from(lease.meta.get("through") if lease else None)
-            if refreshing is None and fresh_at <= clock.now() < self.window.start:
+            if self.refreshing is None and fresh_at <= clock.now() < self.window.start:
                 # Beside the waiting: a model that is slow to start holds up no hand-over.
                 refresh = patiently(self.tell, self.side, self.performer.freshen)
-                refreshing = asyncio.create_task(refresh)
+                self.refreshing = asyncio.create_task(refresh)
             await asyncio.sleep(POLL_SECONDS)
         return None
 

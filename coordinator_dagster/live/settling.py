@@ -91,7 +91,7 @@ class Settler:
         # The first one when there is something to see.
         if stored if self._observed is None else began >= self._observed + OBSERVE_EVERY:
             self._observed = began
-            self.tell.observed(self.runtime, window)
+            self._guarded(partial(self.tell.observed, self.runtime, window))
 
     def _note_stored(self) -> int:
         """How many instants have been stored since the last time. They are kept while the database is away."""
@@ -106,9 +106,10 @@ class Settler:
         self._since = None  # all of the window once more: what another run of it left, too
         touched = self._settle(window, recover=True)
         self._rank(sorted({*touched, window}), self.runtime.clock.now())
-        self.tell.closed(self.runtime, window)
-        for day in self.runtime.emit().frozen:
-            self.tell.frozen(day)
+        self._guarded(partial(self.tell.closed, self.runtime, window))
+        emitted = self._guarded(self.runtime.emit)
+        for day in emitted.frozen if emitted else []:
+            self._guarded(partial(self.tell.frozen, day))
 
     def _settle(self, window: Window, recover: bool) -> list[Window]:
         """The windows whose boards changed. Reads from the oldest cycle on that had no truth the last time."""

@@ -53,6 +53,7 @@ class Database:
     def __init__(self, url: str, schema: str) -> None:
         self.url, self.schema = with_driver(url), schema
         options = f"-c search_path={schema} -c timezone=UTC -c statement_timeout=0"
+        options += r" -c default_transaction_isolation=read\ committed"  # who waited for a lock sees what was written
         connect = {"options": options, **LIVENESS}
         self.engine: Engine = create_engine(self.url, connect_args=connect, pool_pre_ping=True)
         self._months: set[tuple[str, int, int]] = set()
@@ -94,9 +95,18 @@ class Database:
         insert = f"insert into {table} ({names}) select {names} from new_{table} on conflict do nothing"
         return connection.execute(text(insert)).rowcount
 
-    def lock(self, connection: Connection, what: str) -> None:
-        """Wait until no other transaction of this schema holds it; let go with the transaction."""
-        connection.execute(text("select pg_advisory_xact_lock(hashtext(:name))"), {"name": f"{self.schema}.{what}"})
+    def lock(self, connection: Connection, what: str, idle_seconds: int = 0) -> None:
+        """Wait until no other transaction of this schema holds it; let go with the transaction.
+
+        A transaction that says nothing for `idle_seconds` (0: for ever) is ended by the server.
+        """
+        connection.execute(
+            text(
+                "select set_config('idle_in_transaction_session_timeout', :idle, true), "
+                " pg_advisory_xact_lock(hashtext(:name))"
+            ),
+            {"idle": f"{idle_seconds}s", "name": f"{self.schema}.{what}"},
+        )
 
     def ensure_months(self, table: str, start: datetime, end: datetime) -> None:
         """Create the monthly partitions of a table for `[start, end]`."""

@@ -66,6 +66,7 @@ def take_over(database: Database, live: str, perform_missed: bool, input_wait: t
     with database.transaction() as connection:
         # One snapshot: the tape is complete through what is said of it, though the competition goes on.
         connection.execute(text("set transaction isolation level repeatable read"))
+        _refuse_own_orders(connection, live)
         for table, columns in (
             ("market_records", RECORD),
             ("market_restatements", f"{TAPE}, ts_event, values_jsonb, first_values_jsonb, seen_at"),
@@ -79,7 +80,6 @@ def take_over(database: Database, live: str, perform_missed: bool, input_wait: t
         # The ended versions first: only one of a config may stand at a time.
         ended_first = "order by active_until nulls last, id"
         _renew(connection, live, "scheduled_prediction_configs", "id", CONFIG, ended_first)
-        _refuse_own_orders(connection, live)
         _copy(connection, live, "operator_orders", ORDER, "overriding system value")
         connection.execute(
             text(

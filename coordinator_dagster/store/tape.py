@@ -28,6 +28,7 @@ COLUMNS = (
 )
 RECORD = "ts_event, values_jsonb, known_at, event_end, meta_jsonb"  # as MarketRecord takes them
 Range = tuple[datetime, datetime]
+FROZEN_SECONDS = 5
 MICROSECOND, NOTHING = timedelta(microseconds=1), timedelta(0)
 
 
@@ -146,8 +147,11 @@ class TapeTable:
             yield connection
 
     def hold(self, connection: Connection) -> None:
-        """The same for a transaction that writes: from here to its end no cut-off is taken."""
-        self._database.lock(connection, "tape")
+        """The same for a transaction that writes: from here to its end no cut-off is taken.
+
+        Who holds it and is frozen, or whose machine is gone, is thrown out: cycles wait for it.
+        """
+        self._database.lock(connection, "tape", idle_seconds=FROZEN_SECONDS)
 
     def complete_through(self, series: Iterable[Series]) -> datetime | None:
         """Through when all these series are complete; None when one is not begun."""
@@ -220,12 +224,12 @@ class TapeTable:
         return highest, records[::-1]
 
     def come_since(
-        self, connection: Connection, series: Series, last_id: int, oldest: datetime
+        self, connection: Connection, series: Series, last_id: int, oldest: datetime, count: int
     ) -> tuple[int, list[MarketRecord]]:
-        """The records with a higher id whose `ts_event` is not before `oldest`, and the highest id now."""
-        where = "ts_event >= :oldest and id > :last_id order by ts_event"
-        highest, records = _with_id(connection, series, where, oldest=oldest, last_id=last_id)
-        return max(highest, last_id), records
+        """The last `count` records with a higher id whose `ts_event` is not before `oldest`, and the highest id now."""
+        where = "ts_event >= :oldest and id > :last_id order by ts_event desc limit :count"
+        highest, records = _with_id(connection, series, where, oldest=oldest, last_id=last_id, count=count)
+        return max(highest, last_id), records[::-1]
 
     def _records(self, series: Series, where: str, **parameters: Any) -> list[MarketRecord]:
         rows = self._database.read(

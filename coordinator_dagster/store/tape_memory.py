@@ -29,7 +29,7 @@ class TapeMemory:
             if not records:
                 self._last_id[series], records[:] = self._table.newest(connection, series, self._look_back)
                 continue
-            since = self._last_id[series], records[0].ts_event
+            since = self._last_id[series], records[0].ts_event, self._look_back
             self._last_id[series], new = self._table.come_since(connection, series, *since)
             for record in new:
                 insort(records, record, key=lambda one: one.event_end)
