@@ -51,14 +51,12 @@ def build_inputs(
         kept = store.cycles.input_instants(window)
         live = competition.settings.mode == "live"
         due = sorted(kept) if live else _due_instants(schedule, window, store.cycles.ended(window))
-        cut_offs = store.cycles.cut_offs(window)
-        ready = [
-            t
-            for t in due
-            if t not in kept and through is not None and t <= through and (t in cut_offs or not taken_over)
-        ]
+        lacking = [t for t in due if t not in kept]
+        cut_offs = store.cycles.cut_offs(window) if lacking else {}
+        come = [t for t in lacking if through is not None and t <= through]
+        ready = [t for t in come if t in cut_offs or not taken_over]
         report.kept += len(kept)
-        report.waiting += len([t for t in due if t not in kept]) - len(ready)
+        report.waiting += len(lacking) - len(ready)
         if ready:
             look_back = competition.settings.feed_candles_window + 1
             source = store.tape.cached(series, window.start, window.end, look_back)

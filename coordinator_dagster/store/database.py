@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -59,9 +59,9 @@ class Database:
         self._months: set[tuple[str, int, int]] = set()
         event.listen(self.engine, "connect", _fast_json)
 
-    def read(self, sql: str, **parameters: Any) -> Sequence[Row[*tuple[Any, ...]]]:
-        """The rows of a query."""
-        with self.engine.connect() as connection:
+    def read(self, sql: str, within: Connection | None = None, /, **parameters: Any) -> Sequence[Row[*tuple[Any, ...]]]:
+        """The rows of a query; `within` a transaction, as that one sees them."""
+        with nullcontext(within) if within else self.engine.connect() as connection:
             return connection.execute(text(sql), parameters).all()
 
     @contextmanager

@@ -22,11 +22,11 @@ class OrderTable:
 
     def read(self, connection: Connection | None = None) -> Orders:
         """Every order so far; as that transaction sees it."""
-        sql = (
+        rows = self._database.read(
             "select id, kind, effective_at, until, model_id, prediction_config_id, reason, given_by, given_at, "
-            " detail_jsonb from operator_orders order by effective_at, id"
+            " detail_jsonb from operator_orders order by effective_at, id",
+            connection,
         )
-        rows = connection.execute(text(sql)).all() if connection else self._database.read(sql)
         return Orders([Order(*row) for row in rows])
 
     def give(

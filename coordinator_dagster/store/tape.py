@@ -28,7 +28,7 @@ COLUMNS = (
 )
 RECORD = "ts_event, values_jsonb, known_at, event_end, meta_jsonb"  # as MarketRecord takes them
 Range = tuple[datetime, datetime]
-FROZEN_SECONDS = 5
+FROZEN_SECONDS = 5  # so long may who holds the tape say nothing
 MICROSECOND, NOTHING = timedelta(microseconds=1), timedelta(0)
 
 
@@ -220,7 +220,7 @@ class TapeTable:
 
     def newest(self, connection: Connection, series: Series, count: int) -> tuple[int, list[MarketRecord]]:
         """The last `count` records, oldest first, and the highest id among them (0: there is none)."""
-        highest, records = _with_id(connection, series, "true order by ts_event desc limit :count", count=count)
+        highest, records = self._with_id(connection, series, "true order by ts_event desc limit :count", count=count)
         return highest, records[::-1]
 
     def come_since(
@@ -228,8 +228,15 @@ class TapeTable:
     ) -> tuple[int, list[MarketRecord]]:
         """The last `count` records with a higher id whose `ts_event` is not before `oldest`, and the highest id now."""
         where = "ts_event >= :oldest and id > :last_id order by ts_event desc limit :count"
-        highest, records = _with_id(connection, series, where, oldest=oldest, last_id=last_id, count=count)
+        highest, records = self._with_id(connection, series, where, oldest=oldest, last_id=last_id, count=count)
         return max(highest, last_id), records[::-1]
+
+    def _with_id(
+        self, connection: Connection, series: Series, where: str, **parameters: Any
+    ) -> tuple[int, list[MarketRecord]]:
+        sql = f"select {RECORD}, id from market_records where {KEY} and {where}"
+        rows = self._database.read(sql, connection, **series_key(series), **parameters)
+        return max((row.id for row in rows), default=0), [MarketRecord(series, *row[:-1]) for row in rows]
 
     def _records(self, series: Series, where: str, **parameters: Any) -> list[MarketRecord]:
         rows = self._database.read(
@@ -271,10 +278,3 @@ def merge_ranges(ranges: Iterable[Range]) -> list[Range]:
         else:
             merged.append((start, end))
     return merged
-
-
-def _with_id(connection: Connection, series: Series, where: str, **parameters: Any) -> tuple[int, list[MarketRecord]]:
-    rows = connection.execute(
-        text(f"select {RECORD}, id from market_records where {KEY} and {where}"), {**series_key(series), **parameters}
-    ).all()
-    return max((row.id for row in rows), default=0), [MarketRecord(series, *row[:-1]) for row in rows]

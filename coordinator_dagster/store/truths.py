@@ -72,6 +72,8 @@ class TruthTable:
         return [(Cycle(*row[:-1]), row[-1]) for row in rows]
 
     def add(self, truths: Sequence[Truth], version: str) -> None:
+        if not truths:
+            return
         with self._database.transaction() as connection:
             self._database.copy_new(
                 connection,
