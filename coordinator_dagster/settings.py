@@ -37,7 +37,7 @@ class Settings(BaseSettings):
     pack: str = Field("baseline", description="a pack's id, or the path of a .json file")
     database_url: SecretStr | None = Field(None, description="PostgreSQL; unset: embedded, in .coordinator")
 
-    feed_provider: str = Field("simulated", description="replay, simulated, binance or none")
+    feed_provider: str = Field("simulated", description="binance, pyth, replay, simulated or none")
     feed_assets: Annotated[list[str], NoDecode] = Field([], description="comma-separated; empty: the pack's")
     feed_kind: Kind | None = Field(None, description="the only kind the feed serves; unset: any")
     feed_granularity: str | None = Field(None, description="the only granularity; unset: any")
@@ -45,9 +45,16 @@ class Settings(BaseSettings):
     feed_candles_window: int = Field(120, ge=1, description="candles in the default input")
     feed_base_url: str | None = Field(None, description="the venue's address; unset: its own")
     feed_stream_url: str | None = Field(None, description="its websockets; unset: as FEED_BASE_URL, else its own")
+    feed_history_url: str | None = Field(None, description="pyth: its candles; unset: as FEED_BASE_URL, else its own")
+    feed_api_key: SecretStr | None = Field(None, description="pyth: sent as a bearer token; unset: none")
+    feed_quote: str = Field("USDT", description="binance: what assets are priced in")
+    feed_flush_seconds: float = Field(0.25, ge=0, description="a trade is final that long after its time")
     feed_seed: int = Field(1, description="of the simulated feed")
-    feed_tape_dir: Path | None = Field(None, description="folder of the replay feed")
+    feed_tape_dir: Path | None = Field(None, description="folder of the replay feed: CSV files, or an archive")
     feed_tape_provider: str | None = Field(None, description="which provider's files; unset: first by name")
+
+    market_record_ttl_days: int | None = Field(90, ge=1, description="older months of the tape go")
+    tape_archive_dir: Path = Field(Path(".coordinator/archive"), description="Parquet of the tape, before it goes")
 
     models_dir: Path = Field(Path("examples/models"), description="the local runner's models")
     model_runner_timeout_seconds: float = Field(60, gt=0, description="a model is killed after that")
