@@ -63,6 +63,15 @@ class MarketRecord:
         return self.values["price" if self.series.kind == "tick" else "close"]
 
 
+class NoPrice(ValueError):
+    """A value that is not a positive finite number (a volume may be zero); `finite`: it is a number at least."""
+
+    def __init__(self, series: Series, ts_event: datetime, name: str, value: Any) -> None:
+        super().__init__(f"{series} at {ts_event.isoformat()}: {name}={value!r} is not a positive finite number")
+        self.series = series
+        self.finite = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST
+
+
 def history_record(
     series: Series,
     ts_event: datetime,
@@ -72,7 +81,7 @@ def history_record(
 ) -> MarketRecord:
     """A record imported after the fact: known at its event's end plus the feed's declared publish lag.
 
-    Raises ValueError, naming series, time and value, when it is not a usable price record.
+    Raises ValueError, naming series and time, when it is not a record, and NoPrice for a value that is no price.
     """
     where = f"{series} at {ts_event.isoformat()}"
     if ts_event.utcoffset() != timedelta(0):
@@ -82,7 +91,7 @@ def history_record(
     for name, value in values.items():
         good = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST
         if not good or value < 0 or (value == 0 and name != "volume"):
-            raise ValueError(f"{where}: {name}={value!r} is not a positive finite number")
+            raise NoPrice(series, ts_event, name, value)
     end = ts_event + series.step
     return MarketRecord(series, ts_event, values, end + publish_lag, end, meta or {})
 

@@ -7,9 +7,12 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from coordinator_dagster.clock import Clock
+from coordinator_dagster.feeds.fates import Fates
 from slots.market import Kind, MarketRecord, Series
 
 MICROSECOND = timedelta(microseconds=1)
+FLUSH_DELAY = timedelta(seconds=0.25)  # a trade is on the tape of its venue that long after its time, by default
+AGREEING_ANSWERS = 3  # so many answers have to agree before "nothing more" is believed
 
 
 @dataclass(frozen=True)
@@ -36,12 +39,13 @@ class Feed(Protocol):
 
     `name` is what `FEED_PROVIDER` calls it. `fixed` says that its tape has ended for good, so that what is
     missing stays missing. `every_bar` says that the venue prints a candle every step, so that a missing one
-    is a gap.
+    is a gap. `fates` has what it met besides good records.
     """
 
     name: str
     fixed: bool
     every_bar: bool
+    fates: Fates
 
     def list_assets(self) -> Sequence[Offer]:
         """Everything on offer; raises UserError when the source cannot be read."""
@@ -65,8 +69,8 @@ class Feed(Protocol):
     def listen(self, since: Mapping[Series, datetime]) -> AsyncIterator[Heard]:
         """Each series from its moment on, for ever: what was missed, then what becomes final.
 
-        The pieces of a series follow on one another without a hole. Raises FeedError when the source fails after
-        its retries; listening again from where it ended loses nothing.
+        The pieces of a series follow on one another without a hole; a piece of one record before them is late. Raises
+        FeedError when the source fails after its retries; listening again from where it ended loses nothing.
         """
         ...
 

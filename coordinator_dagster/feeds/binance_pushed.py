@@ -7,6 +7,7 @@ from typing import Any
 
 from coordinator_dagster.feeds.base import MICROSECOND, FeedError, Heard
 from coordinator_dagster.feeds.binance_records import EPOCH, candle_record, moment, tick_record
+from coordinator_dagster.feeds.fates import Fates
 from slots.market import MarketRecord, Series
 
 log = logging.getLogger(__name__)
@@ -19,13 +20,15 @@ class ConnectionLost(FeedError):
 class PushedTicks:
     """A series of ticks out of the stream `aggTrade`, from `after` on; all before that has been given already.
 
-    `final`: nothing at or before it is still to come. `open_since`: the newest tick that is not final yet.
+    `final`: nothing at or before it is still to come. `open_since`: the newest tick that is not final yet. `late`:
+    times that had been given as final when a trade of them came.
     """
 
     behind = False
 
-    def __init__(self, series: Series, after: datetime) -> None:
-        self.series, self.after, self.final = series, after, after
+    def __init__(self, series: Series, after: datetime, fates: Fates) -> None:
+        self.series, self.after, self.final, self._fates = series, after, after, fates
+        self.late: list[datetime] = []
         self.open_since: datetime | None = None
         self._start = after
         self._first_id, self._next_id = 0, 0  # ids seen: from the first, up to but without the next
@@ -36,14 +39,18 @@ class PushedTicks:
         """One message; raises ConnectionLost when trades before it are missing, ValueError when it is none."""
         at, number = moment(trade["T"]), int(trade["a"])
         if self._next_id and self._first_id <= number < self._next_id:
-            return  # repeated
+            self._fates.note(self.series, "duplicate", f"trade {number} was pushed twice")
+            return
         if self._next_id and number != self._next_id:
-            raise ConnectionLost(f"{self.series}: trade {number} came where {self._next_id} was due")
+            lost = f"trade {number} came where {self._next_id} was due"
+            self._fates.note(self.series, "disordered", lost)
+            raise ConnectionLost(f"{self.series}: {lost}")
         self._first_id, self._next_id = self._first_id or number, number + 1
         if at <= self._start:
             return
         if at <= self.after:
             log.warning("%s: trade %d, of %s, came when that time was given as final", self.series, number, at)
+            self.late.append(at)
             return
         if at <= self.final:
             raise ConnectionLost(f"{self.series}: trade {number}, of {at}, came when later ones were final")
@@ -89,8 +96,9 @@ class PushedCandles:
 
     open_since = None
 
-    def __init__(self, series: Series, after: datetime) -> None:
-        self.series, self.after, self.final, self.behind = series, after, after, False
+    def __init__(self, series: Series, after: datetime, fates: Fates) -> None:
+        self.series, self.after, self.final, self.behind, self._fates = series, after, after, False, fates
+        self.late: list[datetime] = []
         self._records: list[MarketRecord] = []
 
     def take(self, message: Mapping[str, Any]) -> None:
@@ -104,6 +112,8 @@ class PushedCandles:
         elif closed and opened + self.series.step > self.final:
             self._records.append(candle_record(self.series, opened, [kline[name] for name in "ohlcv"]))
             self.final = opened + self.series.step
+        elif closed:
+            self._fates.note(self.series, "duplicate", f"the candle of {opened} was pushed twice, or fetched before")
 
     def advance(self, final: datetime) -> None:
         """Only closed candles advance it."""

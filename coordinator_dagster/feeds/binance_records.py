@@ -5,11 +5,10 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from slots.market import VALUE_NAMES, MarketRecord, Series, history_record
+from slots.market import VALUE_NAMES, MarketRecord, NoPrice, Series, history_record
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
-FLUSH_DELAY = timedelta(seconds=0.25)  # a trade is on the tape of the venue that long after its timestamp
 NONSENSE = (ValueError, TypeError, LookupError, ArithmeticError)  # what reading an answer that is none raises
 
 
@@ -35,6 +34,6 @@ def tick_record(series: Series, trades: Sequence[Mapping[str, Any]]) -> MarketRe
     # fsum: the exact sum, so that no paging of the same trades can change a digit
     quantity = math.fsum(quantities)
     if not math.isfinite(quantity):
-        raise ValueError(f"{series} at {record.ts_event.isoformat()}: quantity={quantity!r} is not a finite number")
+        raise NoPrice(series, record.ts_event, "quantity", quantity)
     record.meta.update(quantity=quantity, trades=count, trade_id=int(trade["l"]))
     return record

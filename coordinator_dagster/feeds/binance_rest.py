@@ -1,14 +1,19 @@
 """Asking Binance's public REST interface: by python-binance or, where that is broken, by plain HTTP."""
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import httpx
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_before_delay, wait_exponential
 
 from coordinator_dagster.feeds.base import FeedError
+from coordinator_dagster.feeds.binance_budget import WeightBudget
+from coordinator_dagster.feeds.binance_records import NONSENSE
+from coordinator_dagster.feeds.fates import Fates
+from slots.market import NoPrice
 
 METHODS = {  # endpoint -> what python-binance calls it
     "klines": "get_klines",
@@ -20,7 +25,8 @@ TIMEOUT_SECONDS = 10.0
 PATIENCE_SECONDS = 70.0  # a used-up weight limit is lifted within a minute
 log = logging.getLogger(__name__)
 
-Ask = Callable[[str, dict[str, Any]], Any]
+Ask = Callable[[str, dict[str, Any]], tuple[Any, Mapping[str, str]]]  # the answer and its headers
+Read = TypeVar("Read")
 
 
 @dataclass(eq=False)
@@ -29,12 +35,13 @@ class _Refusal(Exception):
 
     status: int
     body: str
-    retry_after: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def wait(self) -> float:
         """Seconds; the header's other form, a date, is not one that this venue sends."""
-        return float(self.retry_after) if self.retry_after and self.retry_after.isdigit() else 0.0
+        seconds = self.headers.get("Retry-After", "")
+        return float(seconds) if seconds.isdigit() else 0.0
 
     @property
     def may_pass(self) -> bool:
@@ -54,12 +61,11 @@ def _by_library(base_url: str) -> Ask:
     client = Client(ping=False, requests_params={"timeout": TIMEOUT_SECONDS})
     client.API_URL = f"{base_url}/api"
 
-    def ask(endpoint: str, params: dict[str, Any]) -> Any:
+    def ask(endpoint: str, params: dict[str, Any]) -> tuple[Any, Mapping[str, str]]:
         try:
-            return getattr(client, METHODS[endpoint])(**params)
+            return getattr(client, METHODS[endpoint])(**params), client.response.headers
         except BinanceAPIException as error:
-            headers = error.response.headers
-            raise _Refusal(error.status_code, error.response.text, headers.get("Retry-After")) from error
+            raise _Refusal(error.status_code, error.response.text, error.response.headers) from error
         except BinanceRequestException as error:  # what came is not JSON
             raise _Refusal(200, str(error)) from error
         except RequestException as error:
@@ -71,15 +77,15 @@ def _by_library(base_url: str) -> Ask:
 def _by_http(base_url: str) -> Ask:
     client = httpx.Client(base_url=f"{base_url}/api/v3/", timeout=TIMEOUT_SECONDS)
 
-    def ask(endpoint: str, params: dict[str, Any]) -> Any:
+    def ask(endpoint: str, params: dict[str, Any]) -> tuple[Any, Mapping[str, str]]:
         try:
             answer = client.get(endpoint, params=params)
         except httpx.HTTPError as error:
             raise _Refusal(0, repr(error)) from error
         if not answer.is_success:
-            raise _Refusal(answer.status_code, answer.text, answer.headers.get("Retry-After"))
+            raise _Refusal(answer.status_code, answer.text, answer.headers)
         try:
-            return answer.json()
+            return answer.json(), answer.headers
         except ValueError as error:
             raise _Refusal(200, f"not JSON: {answer.text}") from error
 
@@ -92,22 +98,35 @@ def _pause(state: RetryCallState) -> float:
     return max(backoff, error.wait if isinstance(error, _Refusal) else 0.0)
 
 
+def _weight_limit(exchange_info: Any) -> int:
+    """What a minute's requests may weigh."""
+    limits = [one for one in exchange_info["rateLimits"] if one["rateLimitType"] == "REQUEST_WEIGHT"]
+    return min(int(one["limit"]) // int(one["intervalNum"]) for one in limits if one["interval"] == "MINUTE")
+
+
 class BinanceRest:
     """Questions to `base_url` (without `/api`), each repeated for at most `patience` seconds.
 
-    Pauses grow, or are what the venue's Retry-After says. `transport` says what is asked through.
+    Pauses grow, or are what the venue's Retry-After says, which every thread here keeps to. `transport` says what is
+    asked through.
     """
 
-    def __init__(self, base_url: str, patience: float = PATIENCE_SECONDS) -> None:
-        self.url, self._patience = base_url.rstrip("/"), patience
+    def __init__(self, base_url: str, fates: Fates, patience: float = PATIENCE_SECONDS) -> None:
+        self.url, self._fates, self._patience = base_url.rstrip("/"), fates, patience
+        self.budget = WeightBudget()
         self.transport = "python-binance"
         try:
             self._transport = _by_library(self.url)
         except Exception as error:  # an import can fail in any way, a version clash with AttributeError
             self._fall_back(error)
 
-    def ask(self, endpoint: str, **params: Any) -> Any:
-        """The venue's answer, parsed; FeedError with URL, status and body when patience is over."""
+    def ask(self, endpoint: str, read: Callable[[Any], Read], **params: Any) -> Read:
+        """What `read` makes of the venue's answer; one that it cannot read is asked for again, as a torn one is.
+
+        FeedError with URL, status and body, or with what is wrong, when patience is over.
+        """
+        if self.budget.needs_limit and endpoint != "exchangeInfo":
+            self.budget.limit = self.ask("exchangeInfo", _weight_limit, symbol=params["symbol"])
         retrying = Retrying(
             retry=retry_if_exception(lambda error: isinstance(error, _Refusal) and error.may_pass),
             wait=_pause,
@@ -115,12 +134,31 @@ class BinanceRest:
             reraise=True,
         )
         try:
-            return retrying(self._once, endpoint, params)
+            return retrying(self._once, endpoint, read, params)
         except _Refusal as refusal:
             url, tries = httpx.URL(f"{self.url}/api/v3/{endpoint}", params=params), retrying.statistics
             raise FeedError(f"GET {url}: {refusal} (attempts: {tries['attempt_number']})") from refusal
 
-    def _once(self, endpoint: str, params: dict[str, Any]) -> Any:
+    def _once(self, endpoint: str, read: Callable[[Any], Read], params: dict[str, Any]) -> Read:
+        pause = self.budget.reserve()
+        if pause > self._patience:
+            raise _Refusal(429, "the venue asked this address to wait", {"Retry-After": f"{pause:.0f}"})
+        time.sleep(pause)
+        try:
+            answer, headers = self._answer(endpoint, params)
+        except _Refusal as refusal:
+            self.budget.saw(refusal.headers)
+            self.budget.wait_for(refusal.wait)
+            raise
+        self.budget.saw(headers)
+        try:
+            return read(answer)
+        except NONSENSE as error:
+            if isinstance(error, NoPrice):
+                self._fates.refuse(error)
+            raise _Refusal(200, f"nonsense: {error!r}", headers) from error
+
+    def _answer(self, endpoint: str, params: dict[str, Any]) -> tuple[Any, Mapping[str, str]]:
         try:
             return self._transport(endpoint, params)
         except Exception as error:

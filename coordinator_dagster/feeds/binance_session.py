@@ -18,8 +18,9 @@ from websockets.exceptions import WebSocketException
 from coordinator_dagster.clock import Clock
 from coordinator_dagster.feeds.base import Heard
 from coordinator_dagster.feeds.binance_pushed import ConnectionLost, PushedCandles, PushedTicks
-from coordinator_dagster.feeds.binance_records import EPOCH, FLUSH_DELAY, NONSENSE, moment
-from slots.market import Series
+from coordinator_dagster.feeds.binance_records import EPOCH, NONSENSE, moment
+from coordinator_dagster.feeds.fates import Fates
+from slots.market import NoPrice, Series
 
 # Real seconds, however fast the venue's clock runs
 SILENCE_SECONDS = 3.0  # the venue pushes every two, and answers at once
@@ -43,13 +44,22 @@ class BinanceSession:
     but has pushed nothing for so long that it may have forgotten us.
     """
 
-    def __init__(self, connection: ClientConnection, url: str, streams: Mapping[str, Series], clock: Clock) -> None:
+    def __init__(
+        self,
+        connection: ClientConnection,
+        url: str,
+        streams: Mapping[str, Series],
+        clock: Clock,
+        fates: Fates,
+        flush: timedelta,
+    ) -> None:
         self._connection, self._url, self._streams, self._clock = connection, url, streams, clock
+        self._fates, self._flush = fates, flush
         self._pushed: dict[str, PushedTicks | PushedCandles] = {}
         self._backlog: deque[bytes] = deque()
         self._beat = timedelta(seconds=next((s for s in BEATS if s * BEATS_A_SECOND >= clock.speed), BEATS[-1]))
-        self._answer_delay = max(FLUSH_DELAY, timedelta(seconds=PUSH_SECONDS * clock.speed))
-        self._question_pause = max(FLUSH_DELAY / clock.speed, timedelta(seconds=QUESTION_SECONDS)).total_seconds()
+        self._answer_delay = max(flush, timedelta(seconds=PUSH_SECONDS * clock.speed))
+        self._question_pause = max(flush / clock.speed, timedelta(seconds=QUESTION_SECONDS)).total_seconds()
         self._questions, self._waits_for_answer = 0, False
         self._asked, self._asked_at = 0.0, EPOCH  # when the last question was: our real seconds, the venue's time
         self._flushed = self._event_at = 0.0  # real times
@@ -78,7 +88,7 @@ class BinanceSession:
         """Go on from where REST has led; what is queued from before that is passed over."""
         for name, series in self._streams.items():
             kind = PushedTicks if series.kind == "tick" else PushedCandles
-            self._pushed[name] = kind(series, after[series])
+            self._pushed[name] = kind(series, after[series], self._fates)
         self._event_at, self.silent = time.monotonic(), False
 
     @property
@@ -102,6 +112,13 @@ class BinanceSession:
             await self._ask()
         return found
 
+    def take_late(self) -> list[tuple[Series, datetime]]:
+        """The times, given as final already, of which a trade has come since: only REST knows all of such a time."""
+        late = [(one.series, at) for one in self._pushed.values() for at in one.late]
+        for one in self._pushed.values():
+            one.late = []
+        return late
+
     async def close(self) -> None:
         await self._connection.close()
 
@@ -122,6 +139,8 @@ class BinanceSession:
             self._pushed[message["stream"]].take(data)
             self._see(moment(data["E"]))
         except NONSENSE as error:
+            if isinstance(error, NoPrice):
+                self._fates.refuse(error)
             raise ConnectionLost(f"{self._url} pushed nonsense: {error!r} in {raw[:300]!r}") from error
 
     def _see(self, event: datetime) -> None:
@@ -129,7 +148,7 @@ class BinanceSession:
         now = self._clock.now()
         self._offset = max(event - now, self._offset - abs(now - self._offset_at) * DRIFT)
         self._offset_at = now
-        self._final = max(self._final, event - FLUSH_DELAY)
+        self._final = max(self._final, event - self._flush)
         self._event_at = time.monotonic()
 
     def _take_answer(self, message: Mapping[str, Any]) -> None:

@@ -13,13 +13,14 @@ from websockets.exceptions import WebSocketException
 from coordinator_dagster.clock import Clock
 from coordinator_dagster.feeds.base import Feed, Heard, fetch_span
 from coordinator_dagster.feeds.binance_pushed import ConnectionLost
-from coordinator_dagster.feeds.binance_records import FLUSH_DELAY
+from coordinator_dagster.feeds.binance_records import MILLISECOND
 from coordinator_dagster.feeds.binance_session import BinanceSession
 from slots.market import Series
 
 TIMEOUT_SECONDS = 10.0
 CLOSE_SECONDS = 1.0  # a lost connection does not say goodbye
 CONNECTION_SECONDS = 1.0  # between two connections; the venue allows 300 in five minutes
+QUEUE = 10_000  # messages that wait while a piece is written; then the socket waits, and at last the venue hangs up
 HOUR, TICKS_PIECE = timedelta(hours=1), timedelta(minutes=10)
 log = logging.getLogger(__name__)
 
@@ -27,15 +28,23 @@ log = logging.getLogger(__name__)
 class BinanceStream:
     """The pieces of `Feed.listen`, over one connection to `url` (without `/stream`) at a time.
 
-    `feed` is asked by REST for what was missed and `venue_time` for the venue's clock, both in threads. `patience`,
-    in real seconds, bounds the attempts to connect. Source: binance-spot-api-docs, web-socket-streams.md, on GitHub.
+    `names` are the streams' of the series. `feed` is asked by REST for what was missed and `venue_time` for the venue's
+    clock, both in threads. `patience`, in real seconds, bounds the attempts to connect. Source: binance-spot-api-docs,
+    web-socket-streams.md, on GitHub.
     """
 
     def __init__(
-        self, feed: Feed, venue_time: Callable[[], datetime], url: str, clock: Clock, quote: str, patience: float
+        self,
+        feed: Feed,
+        venue_time: Callable[[], datetime],
+        url: str,
+        names: Mapping[str, Series],
+        clock: Clock,
+        patience: float,
+        flush: timedelta,
     ) -> None:
-        self._feed, self._venue_time, self._clock, self._quote = feed, venue_time, clock, quote
-        self._url, self._patience, self._connected = url, patience, 0.0
+        self._feed, self._venue_time, self._names, self._clock = feed, venue_time, names, clock
+        self._url, self._patience, self._flush, self._connected = url, patience, flush, 0.0
 
     async def listen(self, since: Mapping[Series, datetime]) -> AsyncIterator[Heard]:
         """As `Feed.listen`; FeedError when REST fails or no connection is made, each within its patience."""
@@ -47,7 +56,7 @@ class BinanceStream:
             session: BinanceSession | None = None
             async for attempt in self._attempts():
                 with attempt:
-                    session = await self._open(after)
+                    session = await self._open()
                 if session is None:  # without the stream, as often as it is tried again
                     missed = await self._known_through(after)
                     while heard := await self._fetch_missed(after, missed):
@@ -66,6 +75,8 @@ class BinanceStream:
                         for heard in await session.pieces():
                             after[heard.series] = heard.through
                             yield heard
+                        for series, at in session.take_late():
+                            yield await asyncio.to_thread(fetch_span, self._feed, series, at - MILLISECOND, at)
             except ConnectionLost as lost:
                 log.warning("%s; what was missed is fetched", lost)
             finally:
@@ -79,25 +90,23 @@ class BinanceStream:
             reraise=True,
         )
 
-    async def _open(self, wanted: Iterable[Series]) -> BinanceSession:
+    async def _open(self) -> BinanceSession:
         """A connection whose streams the venue has confirmed; ConnectionLost when there is none."""
         await asyncio.sleep(self._connected + CONNECTION_SECONDS - time.monotonic())
         self._connected = time.monotonic()
-        streams = {self._stream(series): series for series in wanted}
-        url = f"{self._url}/stream?streams={'/'.join(streams)}"
+        url = f"{self._url}/stream?streams={'/'.join(self._names)}"
         try:
-            # no limit to the queue: what comes while a piece is written has to wait somewhere
             connection = await connect(
                 url,
                 open_timeout=TIMEOUT_SECONDS,
                 close_timeout=CLOSE_SECONDS,
                 ping_interval=None,  # the session's questions tell whether the venue is there
                 compression=None,
-                max_queue=None,
+                max_queue=QUEUE,
             )
         except (WebSocketException, OSError) as error:
             raise ConnectionLost(f"{url}: no connection: {error!r}") from error
-        session = BinanceSession(connection, url, streams, self._clock)
+        session = BinanceSession(connection, url, self._names, self._clock, self._feed.fates, self._flush)
         try:
             await session.subscribe()
         except BaseException:
@@ -105,15 +114,11 @@ class BinanceStream:
             raise
         return session
 
-    def _stream(self, series: Series) -> str:
-        kind = "aggTrade" if series.kind == "tick" else f"kline_{series.granularity}"
-        return f"{series.asset}{self._quote}".lower() + f"@{kind}"
-
     async def _let_overlap(self, session: BinanceSession) -> None:
         """Wait until REST knows, as final, what happened before the stream began."""
         theirs = await asyncio.to_thread(self._venue_time)
         session.set_venue_time(theirs)
-        await self._clock.sleep_until(max(theirs, self._clock.now()) + FLUSH_DELAY)
+        await self._clock.sleep_until(max(theirs, self._clock.now()) + self._flush)
 
     async def _known_through(self, wanted: Iterable[Series]) -> dict[Series, datetime]:
         return await asyncio.to_thread(lambda: {series: self._final(series) for series in wanted})
@@ -121,7 +126,7 @@ class BinanceStream:
     def _final(self, series: Series) -> datetime:
         """As `known_through`, but not a candle that has closed just now: REST may still lack its last trades."""
         through = self._feed.known_through(series)
-        fresh = series.kind == "candle" and self._clock.now() - through < FLUSH_DELAY
+        fresh = series.kind == "candle" and self._clock.now() - through < self._flush
         return through - series.step if fresh else through
 
     async def _fetch_missed(self, after: dict[Series, datetime], through: Mapping[Series, datetime]) -> Heard | None:

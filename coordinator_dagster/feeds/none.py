@@ -7,6 +7,7 @@ from datetime import datetime
 from coordinator_dagster.clock import Clock
 from coordinator_dagster.errors import UserError
 from coordinator_dagster.feeds.base import Heard, Offer
+from coordinator_dagster.feeds.fates import Fates
 from slots.market import Kind, MarketRecord, Series
 
 
@@ -18,7 +19,7 @@ class NoFeed:
     every_bar = False
 
     def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+        self._clock, self.fates = clock, Fates()
 
     def list_assets(self) -> Sequence[Offer]:
         return []

@@ -1,6 +1,7 @@
 """Which feeds there are, and how one is built out of the settings."""
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
 
@@ -29,6 +30,10 @@ class FeedSettings(Protocol):
     @property
     def feed_stream_url(self) -> str | None: ...
     @property
+    def feed_quote(self) -> str: ...
+    @property
+    def feed_flush_seconds(self) -> float: ...
+    @property
     def feed_seed(self) -> int: ...
     @property
     def feed_tape_dir(self) -> Path | None: ...
@@ -50,7 +55,8 @@ def _binance(settings: FeedSettings, clock: Clock) -> Feed:
     base_url, stream_url = settings.feed_base_url, settings.feed_stream_url
     if base_url is None:
         base_url, stream_url = BINANCE_URL, stream_url or BINANCE_STREAM_URL
-    return BinanceFeed(_assets(settings), base_url, clock, stream_url=stream_url)
+    flush = timedelta(seconds=settings.feed_flush_seconds)
+    return BinanceFeed(_assets(settings), base_url, clock, settings.feed_quote, stream_url=stream_url, flush=flush)
 
 
 def _none(settings: FeedSettings, clock: Clock) -> Feed:

@@ -19,6 +19,7 @@ import pandas as pd
 from coordinator_dagster.clock import Clock
 from coordinator_dagster.errors import UserError, UserErrors
 from coordinator_dagster.feeds.base import MICROSECOND, Heard, Offer
+from coordinator_dagster.feeds.fates import Fates
 from slots.market import Kind, MarketRecord, Series, history_record
 
 COLUMNS = {"candle": ("open", "high", "low", "close", "volume"), "tick": ("price", "quantity")}
@@ -128,7 +129,7 @@ class ReplayFeed:
     every_bar = True
 
     def __init__(self, directory: Path, provider: str | None, clock: Clock) -> None:
-        self._directory, self._clock = directory, clock
+        self._directory, self._clock, self.fates = directory, clock, Fates()
         self._files: dict[Series, Path] = {}
         self._tapes: dict[Series, _Tape] = {}
         self._faults: list[str] = []

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from coordinator_dagster.clock import Clock
 from coordinator_dagster.errors import UserError
 from coordinator_dagster.feeds.base import Heard, Offer, listen_by_polling
+from coordinator_dagster.feeds.fates import Fates
 from slots.market import VALUE_NAMES, Kind, MarketRecord, Series, granularity_seconds, history_record
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -70,7 +71,7 @@ class SimulatedFeed:
     every_bar = True
 
     def __init__(self, assets: Sequence[str], seed: int, clock: Clock) -> None:
-        self._clock = clock
+        self._clock, self.fates = clock, Fates()
         self._keys = {
             asset: int.from_bytes(hashlib.blake2b(f"{seed}/{asset}".encode(), digest_size=8).digest(), "big")
             for asset in assets

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from coordinator_dagster.errors import UserError
 from coordinator_dagster.feeds.base import Heard, Offer
+from coordinator_dagster.feeds.fates import Fates
 from coordinator_dagster.store.tape import TapeTable
 from slots.market import Kind, MarketRecord, Series
 
@@ -17,7 +18,7 @@ class StoredFeed:
     every_bar = True
 
     def __init__(self, tape: TapeTable) -> None:
-        self._tape = tape
+        self._tape, self.fates = tape, Fates()
 
     def list_assets(self) -> Sequence[Offer]:
         return [Offer(one, last=self._tape.complete_through([one])) for one in self._tape.series()]

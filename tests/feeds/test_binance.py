@@ -81,22 +81,49 @@ def test_an_open_candle_is_never_given(url: str, tape: Path) -> None:
 
 
 @pytest.mark.parametrize("value", ["nan", "negative", "zero"])
-def test_a_price_that_is_none_is_an_error(url: str, value: str) -> None:
-    venue, start = feed(url), NOW - timedelta(minutes=10)
+def test_a_price_that_is_none_is_refused_and_asked_for_again(url: str, value: str) -> None:
+    venue, start = feed(url, patience=1), NOW - timedelta(minutes=10)
     venue.known_through(CANDLES)
+    fate = "non_finite" if value == "nan" else "not_positive"
     for series, name in ((CANDLES, "close"), (TICKS, "price")):
+        clean = list(venue.fetch(series, start, NOW))
         control(url, "faults", bad_price={"value": value})
+        assert list(venue.fetch(series, start, NOW)) == clean
+        assert [(met.series, met.fate, met.count) for met in venue.fates.take()] == [(series, fate, 1)]
+        control(url, "faults", bad_price={"value": value, "times": None})
         with pytest.raises(FeedError, match=rf"{series} at 2026-01-02T.*{name}=.* is not a positive finite"):
             list(venue.fetch(series, start, NOW))
+        assert venue.fates.take()[0].count > 1
+        control(url, "faults", clear=True)
 
 
 def test_repeated_and_disordered_rows_come_out_once_and_in_order(url: str, tape: Path) -> None:
     venue, start = feed(url), NOW - timedelta(minutes=10)
     venue.known_through(CANDLES)
     clean = {series: list(venue.fetch(series, start, NOW)) for series in (CANDLES, TICKS)}
-    for series, fault in ((one, two) for one in clean for two in ("duplicates", "out_of_order")):
+    for series, fault, fate in (
+        (series, fault, fate)
+        for series in clean
+        for fault, fate in (("duplicates", "duplicate"), ("out_of_order", "disordered"))
+    ):
         control(url, "faults", **{fault: 1})
         assert list(venue.fetch(series, start, NOW)) == clean[series]
+        assert fate in [met.fate for met in venue.fates.take()]
+
+
+def test_one_empty_answer_does_not_end_the_trades(url: str) -> None:
+    venue, start = feed(url), NOW - timedelta(hours=5)
+    clean = list(venue.fetch(TICKS, start, NOW))  # two pages and a short one
+    asked = venue._rest._transport
+    for page in (2, 3, 4):
+        answers = iter(range(1, 100))
+
+        def empty_once(endpoint: str, params: dict[str, object], page: int = page) -> object:
+            answer, headers = asked(endpoint, params)
+            return ([] if endpoint == "aggTrades" and next(answers) == page else answer), headers  # noqa: B023
+
+        venue._rest._transport = empty_once
+        assert list(venue.fetch(TICKS, start, NOW)) == clean
 
 
 def test_trades_are_found_beyond_a_quiet_hour_and_split_anywhere(url: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from coordinator_dagster.clock import FixedClock
+from coordinator_dagster.feeds import binance_budget
 from coordinator_dagster.feeds.base import FeedError
 from coordinator_dagster.feeds.binance import BinanceFeed
 from slots.market import Series
@@ -99,3 +100,26 @@ def test_an_unreachable_venue_is_an_error(monkeypatch: pytest.MonkeyPatch) -> No
             venue.known_through(CANDLES)
         assert venue.transport == transport  # which is not to blame
         monkeypatch.setitem(sys.modules, "binance", None)
+
+
+def test_questions_are_spaced_out_before_the_venue_has_to_refuse(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(binance_budget, "FEW", 20)
+    venue = feed(url)
+    for _ in range(12):
+        assert list(venue.fetch(CANDLES, NOW - timedelta(minutes=9), NOW))
+    budget = venue._rest.budget
+    assert (budget.limit, requests_seen(url, "exchangeInfo")) == (6000, 1)  # the venue's own, asked for once
+    budget.saw({"X-MBX-USED-WEIGHT-1M": "4799"})
+    assert [round(budget.reserve(), 1) for _ in range(3)] == [0, 0, 0]
+    budget.saw({"x-mbx-used-weight-1m": "4800"})  # whoever has used it
+    assert [round(budget.reserve(), 1) for _ in range(3)] == [0, 2, 4]
+
+
+def test_nobody_asks_while_the_venue_wants_us_to_wait(url: str, venue: BinanceFeed) -> None:
+    control(url, "faults", http_418={"retry_after": 3600})
+    with pytest.raises(FeedError, match="HTTP 418"):
+        list(venue.fetch(CANDLES, T0, NOW))
+    before = requests_seen(url, "klines")
+    with pytest.raises(FeedError, match="asked this address to wait"):
+        list(venue.fetch(CANDLES, T0, NOW))
+    assert requests_seen(url, "klines") == before

@@ -22,6 +22,7 @@ from coordinator_dagster.feeds import binance_session, binance_stream
 from coordinator_dagster.feeds.base import MICROSECOND, FeedError, Heard
 from coordinator_dagster.feeds.binance import BinanceFeed
 from coordinator_dagster.feeds.binance_pushed import ConnectionLost, PushedCandles, PushedTicks
+from coordinator_dagster.feeds.fates import Fates
 from slots.market import MarketRecord, Series
 from tests.feeds.stand_in import CANDLES, CLOSED, NOW, T0, TICKS, control
 
@@ -259,7 +260,7 @@ def test_a_missed_close_is_noticed_by_the_next_bar() -> None:
         prices = dict.fromkeys("ohlcv", "1.0")
         return {"k": {"t": int(opened.timestamp() * 1000), "x": closed, **prices}}
 
-    pushed = PushedCandles(CANDLES, CLOSED)
+    pushed = PushedCandles(CANDLES, CLOSED, Fates())
     pushed.take(kline(CLOSED, closed=False))
     assert (pushed.behind, pushed.cut(NOW + MINUTE, SECOND, soon=True)) == (False, None)
     pushed.take(kline(CLOSED + MINUTE, closed=False))
@@ -271,7 +272,8 @@ def test_trades_that_come_too_late_or_not_at_all_are_noticed(caplog: pytest.LogC
         at = int((NOW + timedelta(seconds=seconds)).timestamp() * 1000)
         return {"a": number, "T": at, "p": "1.0", "q": "1.0", "f": number, "l": number}
 
-    pushed = PushedTicks(TICKS, NOW)
+    fates = Fates()
+    pushed = PushedTicks(TICKS, NOW, fates)
     for one in (trade(1, 0), trade(2, 0.4), trade(2, 0.4), trade(3, 0.4)):
         pushed.take(one)
     assert pushed.cut(NOW + MINUTE, SECOND, soon=True) is None  # more of that millisecond may come
@@ -282,7 +284,9 @@ def test_trades_that_come_too_late_or_not_at_all_are_noticed(caplog: pytest.LogC
     assert [(record.meta["trades"], record.meta["trade_id"]) for record in heard.records] == [(2, 3)]
     pushed.take(trade(4, 0.4))
     assert "trade 4" in caplog.text
+    assert pushed.late == [NOW + 0.4 * SECOND]  # all of that millisecond is fetched
     with pytest.raises(ValueError, match=r"price=nan is not a positive finite number"):
         pushed.take({**trade(5, 2), "p": "NaN"})
     with pytest.raises(ConnectionLost, match="trade 7 came where 6 was due"):
         pushed.take(trade(7, 2))
+    assert {met.fate: met.count for met in fates.take()} == {"duplicate": 1, "disordered": 1}

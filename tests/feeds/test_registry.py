@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from coordinator_dagster.clock import FixedClock
 from coordinator_dagster.errors import UserError
@@ -20,6 +21,10 @@ class Settings:
     feed_assets: list[str] = field(default_factory=lambda: ["BTC"])
     feed_base_url: str | None = None
     feed_stream_url: str | None = None
+    feed_history_url: str | None = None
+    feed_api_key: SecretStr | None = None
+    feed_quote: str = "USDT"
+    feed_flush_seconds: float = 0.25
     feed_seed: int = 1
     feed_tape_dir: Path | None = None
     feed_tape_provider: str | None = None
