@@ -12,7 +12,7 @@ from coordinator_dagster.feeds.registry import create_from_env
 from coordinator_dagster.feeds.stored import StoredFeed
 from coordinator_dagster.runners.local import LocalRunner
 from coordinator_dagster.stages import board, emission, ingest, inputs, predict, resolve, score
-from coordinator_dagster.stages.ingest import contest_series
+from coordinator_dagster.stages.ingest import IngestReport, contest_series
 from coordinator_dagster.store.store import Store, open_as_it_stands, open_store
 from coordinator_dagster.windows import Window
 
@@ -66,8 +66,11 @@ class Runtime:
         logs = self.competition.home / ".coordinator" / "logs" / self.competition.settings.competition
         return LocalRunner(self.competition.home / settings.models_dir, f"{module}:{name}", logs)
 
-    def ingest(self, windows: Sequence[Window]) -> ingest.IngestReport:
-        return ingest.ingest(self.competition, self.store, self.feed, self.clock, windows)
+    def ingest(self, windows: Sequence[Window], refetch: bool = True) -> IngestReport:
+        return ingest.ingest(self.competition, self.store, self.feed, self.clock, windows, refetch)
+
+    def heal(self) -> IngestReport:
+        return ingest.heal(self.competition, self.store, self.feed, self.clock)
 
     def build_inputs(self, windows: Sequence[Window]) -> inputs.InputsReport:
         return inputs.build_inputs(self.competition, self.store, self.feed, self.clock, windows)

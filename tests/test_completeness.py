@@ -79,7 +79,9 @@ def test_what_is_missing_waits_is_fetched_again_and_settles(opened: Callable[...
     runtime = opened()
     runtime.feed.withheld = candle_of(29)
     assert run(runtime).pending == 2
-    assert rows(runtime, "select gap_start, gap_end, state from market_gaps") == [(at(29), at(30), "open")]
+    assert rows(runtime, "select gap_start, gap_end, state from market_gaps") == [
+        (at(29), at(30), "healing")  # it was asked for again
+    ]
     assert [one[0] for one in rows(runtime, "select performed_at from cycles c where not exists (select from "
             "ground_truths g where g.performed_at = c.performed_at) order by 1")] == [at(29), at(30)]  # fmt: skip
     runtime.feed.withheld, runtime.feed.asked = (lambda record: False), []
@@ -105,7 +107,7 @@ def test_a_day_later_it_is_void_and_late_data_change_nothing(opened: Callable[..
     price = f"simulated/BTC/candle/1m has no price at {at(30).isoformat()}; it did not come within 24 hours"
     assert reasons == [(price, True), (price, True)]
     assert rows(runtime, "select state, reason from market_gaps") == [
-        ("GIVEN_UP", "the venue did not serve it within a day")
+        ("GIVEN_UP", "the venue did not serve it within a day; last: the venue has not served these candles yet")
     ]
     runtime.feed.withheld = lambda record: False
     runtime.ingest(windows)
@@ -146,8 +148,9 @@ def test_a_live_competition_fetches_up_to_the_truth_and_gives_up_after_a_day(ope
     perform_live(runtime, at(59))
     runtime.clock.moment = at(121)
     assert rows(runtime, "select min(known_at), max(known_at) from market_records where event_end > '2026-01-05'") == [
-        (at(1), at(60))
-    ], "known when it was here; the simulated feed shows candles that are to come"
+        (at(1), at(1))
+    ], "known when it was here, and nothing that is to come"
+    assert rows(runtime, "select fate, count from market_fates") == [("future", 59)]
     last = rows(runtime, "select max(performed_at) from cycles where status = 'PERFORMED'")[0][0]
     assert last == at(59)
     assert runtime.resolve(windows).pending == 0, "the hour after is fetched for the last truth"

@@ -16,5 +16,7 @@ def market_records(competition: Competition) -> dg.AssetsDefinition:
         kinds={"postgres", competition.settings.feed_provider},
         description="Candles and ticks as the feed gave them, each once, the first one kept. A window holds what "
         "was over in it; `market_ingestion_state` says through when each series is complete, `market_gaps` what "
-        "is missing. Materialize it again to fetch what was late.",
+        "is missing. Materialized again, only that is fetched, so that a backfill that was cut short goes on where "
+        "it was; with `refetch` all of it is, to find what the venue has added or restated.",
+        options={"refetch": dg.Field(bool, default_value=False, description="fetch what is on the tape again, too")},
     )

@@ -12,7 +12,7 @@ from coordinator_dagster.runtime import WINDOWS_AT_ONCE, Runtime
 from coordinator_dagster.store.summaries import summarize
 from coordinator_dagster.windows import Window, stretches
 
-Step = Callable[[Runtime, Sequence[Window]], Any]
+Step = Callable[..., Any]  # (Runtime, Sequence[Window], **options)
 # The assets whose rows carry the version of the scoring slots.
 VERSIONED = {"scores", "model_scores", "leaderboard"}
 
@@ -29,11 +29,12 @@ def window_asset(
     description: str,
     deps: Mapping[str, dg.PartitionMapping | None] | None = None,
     extra: Extra | None = None,
+    options: Mapping[str, dg.Field] | None = None,
 ) -> dg.AssetsDefinition:
     """An asset that runs `step` over its windows; one run takes as many windows as it is given.
 
     `deps` names the assets it reads, with the windows it needs of them. `extra` adds metadata about the
-    run's last window.
+    run's last window. `options` are asked in the launchpad and given to `step` by name.
     """
 
     @dg.asset(
@@ -51,13 +52,18 @@ def window_asset(
             dg.AssetDep([competition.schema, dep], partition_mapping=mapping) for dep, mapping in (deps or {}).items()
         ],
         required_resource_keys={"runtime"},
+        config_schema=dict(options or {}),
     )
     def run(context: dg.AssetExecutionContext) -> None:
         runtime: Runtime = context.resources.runtime
-        windows, began = windows_of(context, competition), time.monotonic()
+        windows, began, done = windows_of(context, competition), time.monotonic(), 0
         for some in stretches(windows, WINDOWS_AT_ONCE):
-            report = step(runtime, some)
+            report = step(runtime, some, **context.op_execution_context.op_config)
             context.log.info(f"{some[0].key} … {some[-1].key}: {report}")
+            done += len(some)
+            if done < len(windows):
+                progress: dict[str, Any] = {"windows_done": done, "windows": len(windows), "report": str(report)}
+                context.log_event(dg.AssetObservation(context.asset_key, metadata=progress, partition=some[-1].key))
         seconds = round((time.monotonic() - began) / len(windows), 3)
         for window, metadata in describe(runtime, name, windows, extra).items():
             context.add_asset_metadata({**metadata, "seconds": seconds}, partition_key=window.key)

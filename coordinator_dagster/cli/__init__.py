@@ -5,6 +5,7 @@ import sys
 import typer
 
 from coordinator_dagster.cli.audit import audit
+from coordinator_dagster.cli.backfill import backfill
 from coordinator_dagster.cli.demo import demo
 from coordinator_dagster.cli.dev import dev
 from coordinator_dagster.cli.doctor import doctor
@@ -16,6 +17,7 @@ from coordinator_dagster.cli.order import order
 from coordinator_dagster.cli.packs import packs
 from coordinator_dagster.cli.postgres import postgres
 from coordinator_dagster.cli.replay import replay
+from coordinator_dagster.cli.tape import tape
 from coordinator_dagster.cli.validate import validate
 from coordinator_dagster.errors import UserError
 from coordinator_dagster.feeds.base import FeedError
@@ -27,7 +29,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for command in (doctor, validate, replay, leaderboard, audit, explain, packs, feed, demo, dev, live):
+for command in (doctor, validate, replay, leaderboard, audit, explain, packs, feed, backfill, tape, demo, dev, live):
     app.command()(command)
 app.add_typer(order, name="order")
 app.add_typer(postgres, name="postgres")

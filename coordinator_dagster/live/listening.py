@@ -25,7 +25,7 @@ class Completeness:
         self._advanced = asyncio.Event()
 
     def advance(self, series: Series, through: datetime) -> None:
-        self._through[series] = through
+        self._through[series] = max(through, self._through[series] or through)  # a late piece sets nothing back
         self._advanced.set()
         self._advanced = asyncio.Event()
 
@@ -60,9 +60,18 @@ async def listen(runtime: Runtime, complete: Completeness, tell: Tell, executor:
                     complete.advance(heard.series, heard.through)
         except FeedError as error:
             tell.problem(f"the feed failed, listening again: {first_line(error)}")
+            await patiently(tell, executor, _note_failure, runtime, series, str(error))
         await asyncio.sleep(PAUSE_SECONDS)
 
 
 def _ends(runtime: Runtime, series: Sequence[Series]) -> Mapping[Series, datetime]:
     """Where the contiguous tape of each series ends, or has to begin."""
     return {one: runtime.store.tape.complete_through([one]) or runtime.competition.tape_start for one in series}
+
+
+def _note_failure(runtime: Runtime, series: Sequence[Series], reason: str) -> None:
+    """What has not come since the tape's end is missing, until it comes."""
+    now = runtime.clock.now()
+    for one, end in _ends(runtime, series).items():
+        if end < now:
+            runtime.store.gaps.failed(one, (end, now), now, reason)

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeVar
 
+from coordinator_dagster.feeds.base import FeedError
 from coordinator_dagster.live.patience import first_line, patiently
 from coordinator_dagster.live.tell import Tell
 from coordinator_dagster.runtime import Runtime
@@ -116,11 +117,18 @@ class Settler:
         span = Window(min(self._since or self.open[0].start, window.end), window.end)
         if recover:
             self._recovered = self.runtime.clock.now()
+            self._heal()
         resolved = self._guarded(lambda: self.runtime.resolve([span], recover))
         scored = self._guarded(lambda: self.runtime.score([span]))
         if resolved and scored:
             self._since = resolved.pending_since or self.runtime.clock.now() - self._longest()
         return scored.touched if scored else []
+
+    def _heal(self) -> None:
+        try:
+            self.runtime.heal()
+        except FeedError as error:  # noted with the gap, and tried again
+            self.tell.problem(f"gaps could not be filled: {first_line(error)}")
 
     def _rank(self, windows: Sequence[Window], now: datetime) -> None:
         """Their boards, and those that look back on them; of a window that is open it is known that it is interim."""

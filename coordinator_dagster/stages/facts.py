@@ -9,11 +9,16 @@ from coordinator_dagster.runners.base import AnswerStatus
 
 @dataclass
 class Added:
-    """What an ingestion did: records offered, new on the tape, and restated (first one kept)."""
+    """What an ingestion did: records offered, new on the tape, late ones of these, and restated (first one kept)."""
 
     offered: int = 0
     new: int = 0
+    late: int = 0  # over before the moment through which the series was complete
     restated: int = 0
+
+    @property
+    def duplicate(self) -> int:
+        return self.offered - self.new - self.restated
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +84,20 @@ class Truth:
 
 
 @dataclass(frozen=True, slots=True)
+class Unresolved:
+    """A performed cycle without a truth in a version.
+
+    `given_up`: why it was given up in another one. `kept`: the newest truth it has in another, `kept_from`, where its
+    records have left the tape by age: it is never found anew.
+    """
+
+    cycle: Cycle
+    given_up: str | None = None
+    kept: Truth | None = None
+    kept_from: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Unscored:
     """A forecast and the truth of its cycle."""
 
@@ -115,3 +134,11 @@ class StageFailed(Exception):
         self.faults = faults
         more = f"\n… and {len(faults) - 10} more" if len(faults) > 10 else ""
         super().__init__(f"{stage}: {len(faults)} failed:\n" + "\n".join(faults[:10]) + more)
+
+
+class MonthStays(Exception):
+    """A month cannot leave the tape: why, for people."""
+
+
+class MonthChanged(MonthStays):
+    """It has other records than its archive."""

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 from coordinator_dagster.clock import Clock
 from coordinator_dagster.competition import Competition
-from coordinator_dagster.feeds.base import Feed, Heard
+from coordinator_dagster.feeds.base import Feed, FeedError, Heard
+from coordinator_dagster.feeds.fates import Fate, Met
+from coordinator_dagster.ranges import Range, merge_ranges
 from coordinator_dagster.stages.facts import Added
 from coordinator_dagster.windows import Window
 from slots.market import MarketRecord, Series
@@ -20,8 +22,9 @@ if TYPE_CHECKING:
 
 BATCH = 20_000
 LIVE_BATCH = 2_000  # while it is written no cut-off can be taken
+GAPS_AT_ONCE = 20  # asked for again in one look
+UNSERVED = "the venue has not served these candles yet"
 INSTANT = timedelta(microseconds=1)
-Range = tuple[datetime, datetime]
 
 
 @dataclass
@@ -34,25 +37,49 @@ class IngestReport:
     gaps: int = 0
     complete_through: dict[str, datetime | None] = field(default_factory=dict)
 
+    def add(self, other: Added | IngestReport) -> None:
+        self.offered += other.offered
+        self.new += other.new
+        self.restated += other.restated
+        if isinstance(other, IngestReport):
+            self.gaps += other.gaps
+            self.complete_through |= other.complete_through
+
 
 def contest_series(competition: Competition, feed: Feed) -> tuple[Series, ...]:
     """The pack's series at this feed, in the pack's order."""
     return tuple(feed.series(one.asset, one.kind, one.granularity) for one in competition.pack.series)
 
 
-def ingest(competition: Competition, store: Store, feed: Feed, clock: Clock, windows: Sequence[Window]) -> IngestReport:
+def ingest(
+    competition: Competition,
+    store: Store,
+    feed: Feed,
+    clock: Clock,
+    windows: Sequence[Window],
+    refetch: bool = True,
+) -> IngestReport:
     """Every record of these windows that the feed has: events over in `(start, end]`.
 
-    With the competition's first window comes the history before it that the first inputs look back on.
+    With the competition's first window comes the history before it that the first inputs look back on. Without
+    `refetch` only what was not answered yet, and the gaps.
     """
     report = IngestReport()
     for series in contest_series(competition, feed):
         known = feed.known_through(series)
         for start, end in _stretches(competition, windows):
-            if start < (until := min(end, known)):
-                _ingest_range(competition, store, feed, clock, series, (start, until), report)
+            span = (start, min(end, known))
+            for part in [span] if refetch else _lacking(store, series, span):
+                if part[0] < part[1]:
+                    _ingest_range(competition, store, feed, clock, series, part, report)
         report.complete_through[str(series)] = store.tape.complete_through([series])
     return report
+
+
+def _lacking(store: Store, series: Series, span: Range) -> list[Range]:
+    """What of a span was not answered, and its gaps."""
+    gaps = [(max(start, span[0]), min(end, span[1])) for start, end in store.gaps.standing(series, span)]
+    return merge_ranges([*store.tape.unanswered(series, span), *gaps])
 
 
 def _stretches(competition: Competition, windows: Sequence[Window]) -> list[Range]:
@@ -71,14 +98,48 @@ def fetch_missing(
     competition: Competition, store: Store, feed: Feed, clock: Clock, series: Series, span: Range
 ) -> IngestReport:
     """Ask the feed again for the gaps in a span and, live, for what the series is not complete through yet."""
-    report, ranges = IngestReport(), store.gaps.standing(series, span)
-    if competition.settings.mode == "live":
+    live = competition.settings.mode == "live"
+    # Live, this is asked every minute: gaps have their turn. By hand, all are asked for.
+    report, ranges = IngestReport(), store.gaps.standing(series, span, due=clock.now() if live else None)
+    if live:
         through = store.tape.complete_through([series]) or competition.tape_start
         ranges.append((through, min(span[1], feed.known_through(series))))
     for start, end in ranges:
         if start < end:
-            _ingest_range(competition, store, feed, clock, series, (start, end), report)
+            _ask_again(competition, store, feed, clock, series, (start, end), report)
     return report
+
+
+def heal(competition: Competition, store: Store, feed: Feed, clock: Clock) -> IngestReport:
+    """Ask again for the gaps whose turn it is, a few at a time; FeedError when the feed fails."""
+    report = IngestReport()
+    for gap in store.gaps.due(contest_series(competition, feed), clock.now(), GAPS_AT_ONCE):
+        _ask_again(competition, store, feed, clock, gap.series, (gap.start, gap.end), report)
+    return report
+
+
+def give_up(competition: Competition, store: Store, clock: Clock, before: datetime) -> None:
+    """Gaps that were over by then and still stand end. What was never answered is passed over: the tape goes on."""
+    for gap in store.gaps.give_up(before):
+        if not gap.series.step:
+            _put(competition, store, clock, gap.series, [], (gap.start, gap.end))
+
+
+def _ask_again(
+    competition: Competition,
+    store: Store,
+    feed: Feed,
+    clock: Clock,
+    series: Series,
+    span: Range,
+    report: IngestReport,
+) -> None:
+    try:
+        _ingest_range(competition, store, feed, clock, series, span, report)
+    except FeedError as error:
+        store.gaps.tried(series, span, clock.now(), str(error))
+        raise
+    store.gaps.tried(series, span, clock.now())
 
 
 def _ingest_range(
@@ -93,24 +154,31 @@ def _ingest_range(
     (start, end), live = span, competition.settings.mode == "live"
     arriving = feed.fetch(series, start - series.step + INSTANT, end - series.step + INSTANT)
     done, most = start, LIVE_BATCH if live else BATCH
-    while batch := list(islice(arriving, most)):
-        # Only what the batch has passed is known; the rest of the range is still to be asked for.
-        reached = end if len(batch) < most else batch[-1].event_end
-        _add(_put(competition, store, clock, series, batch, (done, reached)), report)
-        done = reached
-    if done == start and series.kind == "tick" and not feed.fixed:
+    try:
+        while batch := list(islice(arriving, most)):
+            # Only what the batch has passed is known; the rest of the range is still to be asked for.
+            reached = end if len(batch) < most else batch[-1].event_end
+            report.add(_put(competition, store, clock, series, batch, (done, reached)))
+            done = reached
+    except FeedError as error:
+        store.gaps.failed(series, (done, end), clock.now(), str(error))
+        raise
+    finally:
+        store.fates.add(feed.fates.take())
+    came = done > start
+    if not came and series.kind == "tick" and not feed.fixed:
         end = store.gaps.quiet(series, span, clock.now()) or done
     if done < end:
-        _add(_put(competition, store, clock, series, [], (done, end)), report)
-    report.gaps += _note_gaps(store, feed, series, span, came=done > start)
+        report.add(_put(competition, store, clock, series, [], (done, end)))
+    report.gaps += _note_gaps(store, feed, clock, series, span, came)
 
 
 def take_in(competition: Competition, store: Store, feed: Feed, clock: Clock, heard: Heard) -> None:
     """What a feed pushed: on the tape, known from now on. A live connection without trades is a quiet market."""
     span = (heard.after, heard.through)
     _put(competition, store, clock, heard.series, heard.records, span)
-    if heard.records or heard.series.kind == "candle":
-        _note_gaps(store, feed, heard.series, span, came=bool(heard.records))
+    store.fates.add(feed.fates.take())
+    _note_gaps(store, feed, clock, heard.series, span, answered=True)
 
 
 def _put(
@@ -121,22 +189,31 @@ def _put(
     records: Sequence[MarketRecord],
     span: Range,
 ) -> Added:
-    """In a live competition a record is known once it is here, history too: its first input may come before it."""
-    arrival = clock.now if competition.settings.mode == "live" else None
-    return store.tape.add(series, records, span, competition.tape_start, arrival)
+    """Store, and count what became of records that were not simply new.
+
+    In a live competition a record is known once it is here, history too: its first input may come before it.
+    """
+    arrival, now = clock.now if competition.settings.mode == "live" else None, clock.now()
+    met = []
+    if early := [record for record in records if record.event_end > now]:
+        detail = f"{early[-1].event_end.isoformat()} when it was {now.isoformat()}"
+        met.append(Met(series, "future", len(early), detail))
+        records = [record for record in records if record.event_end <= now]
+        span = (span[0], max(span[0], min(span[1], now)))
+    added = store.tape.add(series, records, span, competition.tape_start, arrival)
+    counts: dict[Fate, int] = {"duplicate": added.duplicate, "restated": added.restated, "late": added.late}
+    where = f"among the records of {span[0].isoformat()} to {span[1].isoformat()}"
+    store.fates.add([*met, *(Met(series, fate, count, where) for fate, count in counts.items() if count)])
+    return added
 
 
-def _note_gaps(store: Store, feed: Feed, series: Series, span: Range, came: bool) -> int:
-    """What is missing of a span that was answered; `came`: some of it was there."""
+def _note_gaps(store: Store, feed: Feed, clock: Clock, series: Series, span: Range, answered: bool) -> int:
+    """What is missing of a span; `answered`: of ticks, not with nothing only."""
     if series.kind == "tick":
-        if came:
-            store.gaps.trades_came(series, span)
+        if answered:
+            store.gaps.answered(series, span, clock.now())
         return 0
-    given_up = "the tape has ended and does not hold these candles" if feed.fixed else None
-    return store.gaps.record(series, span, given_up) if feed.every_bar else 0
-
-
-def _add(added: Added, report: IngestReport) -> None:
-    report.offered += added.offered
-    report.new += added.new
-    report.restated += added.restated
+    if not feed.every_bar:
+        return 0
+    reason = "the tape has ended and does not hold these candles" if feed.fixed else UNSERVED
+    return store.gaps.record(series, span, clock.now(), reason, given_up=feed.fixed)

@@ -14,8 +14,16 @@ ENDING = "date_bin(:length, {0} - interval '1 microsecond', 'epoch')"
 
 QUERIES = {
     "market_records": (
-        "select {window} as window_start, count(*) as records, max(event_end)::text as last_event_end "
-        "from market_records where event_end > :start and event_end <= :end group by 1",
+        "with records as (select {window} as window_start, count(*) as records, "
+        "  max(event_end)::text as last_event_end, "
+        # how long after its end a record was known: imported history has its publish lag
+        "  percentile_cont(0.5) within group (order by extract(epoch from known_at - event_end)) as known_after_s, "
+        "  percentile_cont(0.99) within group (order by extract(epoch from known_at - event_end)) as known_after_s_p99 "
+        " from market_records where event_end > :start and event_end <= :end group by 1), "
+        "gaps as (select w as window_start, count(*) as standing_gaps, max(reason) as gap "
+        " from generate_series(:start, :end - :length, :length) w "
+        " join market_gaps on gap_start < w + :length and gap_end > w and state in ('open', 'healing') group by 1) "
+        "select * from records full join gaps using (window_start)",
         ENDING,
         "event_end",
     ),
@@ -39,7 +47,7 @@ QUERIES = {
     ),
     "ground_truths": (
         "select {window} as window_start, count(*) filter (where status = 'RESOLVED') as resolved, "
-        " count(*) filter (where status = 'VOID') as void, max(reason) as void_reason "
+        " count(*) filter (where status = 'VOID') as void, max(reason) filter (where status = 'VOID') as void_reason "
         "from ground_truths where performed_at >= :start and performed_at < :end group by 1",
         OF,
         "performed_at",

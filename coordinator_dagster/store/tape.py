@@ -3,12 +3,13 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
 from sqlalchemy import Connection, text
 
+from coordinator_dagster.ranges import Range, merge_ranges, without
 from coordinator_dagster.stages.facts import Added
 from coordinator_dagster.store.database import Database
 from slots.market import MarketRecord, Series
@@ -27,8 +28,8 @@ COLUMNS = (
     "meta_jsonb",
 )
 RECORD = "ts_event, values_jsonb, known_at, event_end, meta_jsonb"  # as MarketRecord takes them
-Range = tuple[datetime, datetime]
 FROZEN_SECONDS = 5  # so long may who holds the tape say nothing
+NEVER = datetime.min.replace(tzinfo=UTC)
 MICROSECOND, NOTHING = timedelta(microseconds=1), timedelta(0)
 
 
@@ -39,6 +40,11 @@ def series_key(series: Series) -> dict[str, str]:
         "kind": series.kind,
         "granularity": series.granularity,
     }
+
+
+def _ranges(stored: dict[str, Any]) -> list[Range]:
+    """The ranges asked and answered, out of `market_ingestion_state.meta_jsonb`."""
+    return [(datetime.fromisoformat(start), datetime.fromisoformat(end)) for start, end in stored.get("covered", [])]
 
 
 class TapeTable:
@@ -70,8 +76,9 @@ class TapeTable:
                 now = arrival()
                 records = [replace(one, known_at=max(one.known_at, now)) for one in records]
             if records:
+                through = self._complete_through(connection, series)
                 self._stage(connection, records)
-                added.new, added.restated = self._merge(connection)
+                added.new, added.late, added.restated = self._merge(connection, through)
             self._cover(connection, series, covered, origin)
         return added
 
@@ -96,7 +103,8 @@ class TapeTable:
             ),
         )
 
-    def _merge(self, connection: Connection) -> tuple[int, int]:
+    def _merge(self, connection: Connection, through: datetime) -> tuple[int, int, int]:
+        """How many were new, how many of these were over by `through`, and how many were restated."""
         same = " and ".join(f"m.{name} = a.{name}" for name in COLUMNS[:5])
         restated = connection.execute(
             text(
@@ -107,13 +115,15 @@ class TapeTable:
                 "where m.values_jsonb <> a.values_jsonb on conflict do nothing"
             )
         ).rowcount
-        new = connection.execute(
+        new, late = connection.execute(
             text(
-                f"insert into market_records ({', '.join(COLUMNS)}) select {', '.join(COLUMNS)} from arriving "
-                "order by ts_event on conflict do nothing"
-            )
-        ).rowcount
-        return new, restated
+                f"with new as (insert into market_records ({', '.join(COLUMNS)}) "
+                f" select {', '.join(COLUMNS)} from arriving order by ts_event on conflict do nothing "
+                " returning event_end) select count(*), count(*) filter (where event_end <= :through) from new"
+            ),
+            {"through": through},
+        ).one()
+        return new, late, restated
 
     def _cover(self, connection: Connection, series: Series, covered: Range, origin: datetime) -> None:
         connection.execute(
@@ -126,15 +136,14 @@ class TapeTable:
         stored = connection.execute(
             text(f"select meta_jsonb from market_ingestion_state where {KEY} for update"), series_key(series)
         ).scalar_one()
-        known = [(datetime.fromisoformat(a), datetime.fromisoformat(b)) for a, b in stored.get("covered", [])]
-        merged = merge_ranges([*known, covered])
+        merged = merge_ranges([*_ranges(stored), covered])
         through = next((end for start, end in merged if start <= origin <= end), None)
         stored["covered"] = [[start.isoformat(), end.isoformat()] for start, end in merged]
         connection.execute(
             text(
                 "update market_ingestion_state set updated_at = now(), meta_jsonb = cast(:meta as jsonb), "
                 " complete_through = :through, last_event_ts = "
-                f"(select max(ts_event) from market_records where {KEY}) where {KEY}"
+                f"coalesce((select max(ts_event) from market_records where {KEY}), last_event_ts) where {KEY}"
             ),
             {**series_key(series), "meta": orjson.dumps(stored).decode(), "through": through},
         )
@@ -166,14 +175,23 @@ class TapeTable:
     def _each_complete_through(self, series: Iterable[Series]) -> list[datetime]:
         """In the order given; empty when one is not begun."""
         moments = []
-        for one in series:
-            rows = self._database.read(
-                f"select complete_through from market_ingestion_state where {KEY}", **series_key(one)
-            )
-            if not rows or rows[0].complete_through is None:
-                return []
-            moments.append(rows[0].complete_through)
+        with self._database.engine.connect() as connection:
+            for one in series:
+                if (through := self._complete_through(connection, one)) == NEVER:
+                    return []
+                moments.append(through)
         return moments
+
+    def _complete_through(self, connection: Connection, series: Series) -> datetime:
+        """NEVER where it is not begun."""
+        sql = f"select complete_through from market_ingestion_state where {KEY}"
+        rows = self._database.read(sql, connection, **series_key(series))
+        return (rows[0].complete_through if rows else None) or NEVER
+
+    def unanswered(self, series: Series, span: Range) -> list[Range]:
+        """What of a span was never asked, or not answered."""
+        rows = self._database.read(f"select meta_jsonb from market_ingestion_state where {KEY}", **series_key(series))
+        return without(span, _ranges(rows[0].meta_jsonb) if rows else [])
 
     def series(self) -> list[Series]:
         """Every series that is ingested."""
@@ -267,14 +285,3 @@ class CachedSource:
         if start >= self._start:
             return self._memory.between(series, start, end)
         return self._table.between(series, start, end)
-
-
-def merge_ranges(ranges: Iterable[Range]) -> list[Range]:
-    """Overlapping and touching ranges made one, in order."""
-    merged: list[Range] = []
-    for start, end in sorted(ranges):
-        if merged and start <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(merged[-1][1], end))
-        else:
-            merged.append((start, end))
-    return merged

@@ -13,6 +13,7 @@ from sqlalchemy import text
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.errors import UserError
 from coordinator_dagster.feeds.base import Heard, Offer
+from coordinator_dagster.feeds.fates import Fates
 from coordinator_dagster.packs import Pack, available_packs
 from coordinator_dagster.replay import replay
 from coordinator_dagster.runners.base import Answer, Call, ModelInfo
@@ -86,7 +87,7 @@ class MadeFeed:
     every_bar = True
 
     def __init__(self, records: Records, through: datetime) -> None:
-        self._records, self._through = records, through
+        self._records, self._through, self.fates = records, through, Fates()
 
     def list_assets(self) -> Sequence[Offer]:
         return [Offer(one) for one in self._records]

@@ -57,7 +57,7 @@ def test_a_start_up_gap_of_over_500_records_stays_a_hole_until_a_truth_needs_it(
     with opened(made, {"a": always(0.0)}, feed=feed, clock=feed.clock) as runtime:
         perform(runtime, windows_of(made))
         settle(runtime, windows_of(made))
-        assert [tuple(row.values())[:3] for row in rows(runtime, GAPS)] == [(*gap, "open")]
+        assert [tuple(row.values())[:3] for row in rows(runtime, GAPS)] == [(*gap, "healing")]
         assert rows(runtime, "select count(*) as n from ground_truths") == [{"n": 2}], "08:00 and 08:30 only"
         feed.withheld = []
         report = runtime.resolve(windows_of(made))

@@ -67,6 +67,7 @@ class FailingFeed:
 
     def __post_init__(self) -> None:
         self._feed = SimulatedFeed(["BTC"], 1, self.clock)
+        self.fates = self._feed.fates
 
     def list_assets(self) -> Sequence[Offer]:
         return self._feed.list_assets()
