@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from coordinator_dagster.clock import Clock
@@ -155,12 +154,13 @@ def _ingest_range(
     arriving = feed.fetch(series, start - series.step + INSTANT, end - series.step + INSTANT)
     done, most = start, LIVE_BATCH if live else BATCH
     try:
-        while batch := list(islice(arriving, most)):
+        for batch in _batches(arriving, most):
             # Only what the batch has passed is known; the rest of the range is still to be asked for.
-            reached = end if len(batch) < most else batch[-1].event_end
-            report.add(_put(competition, store, clock, series, batch, (done, reached)))
-            done = reached
+            report.add(_put(competition, store, clock, series, batch, (done, batch[-1].event_end)))
+            done = batch[-1].event_end
     except FeedError as error:
+        if done > start:
+            _note_gaps(store, feed, clock, series, (start, done), answered=True)
         store.gaps.failed(series, (done, end), clock.now(), str(error))
         raise
     finally:
@@ -171,6 +171,23 @@ def _ingest_range(
     if done < end:
         report.add(_put(competition, store, clock, series, [], (done, end)))
     report.gaps += _note_gaps(store, feed, clock, series, span, came)
+
+
+def _batches(records: Iterator[MarketRecord], most: int) -> Iterator[list[MarketRecord]]:
+    """The records, so many at a time; where the feed fails, what came before is given first."""
+    batch: list[MarketRecord] = []
+    try:
+        for record in records:
+            batch.append(record)
+            if len(batch) == most:
+                yield batch
+                batch = []
+    except FeedError:
+        if batch:
+            yield batch
+        raise
+    if batch:
+        yield batch
 
 
 def take_in(competition: Competition, store: Store, feed: Feed, clock: Clock, heard: Heard) -> None:

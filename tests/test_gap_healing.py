@@ -1,0 +1,163 @@
+"""Gaps of the tape: each is a row while it stands, is asked for again with growing pauses, and ends."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from coordinator_dagster.feeds.base import FeedError, Heard
+from coordinator_dagster.runtime import Runtime
+from coordinator_dagster.stages.ingest import give_up, take_in
+from slots.market import MarketRecord, Series
+from tests.test_completeness import START, Withholding, at, opened, rows  # noqa: F401
+
+TICKS = Series("simulated", "BTC", "tick", "1s")
+CANDLES = Series("simulated", "BTC", "candle", "1m")
+SECOND = timedelta(seconds=1)
+GAPS = "select gap_start, gap_end, state, attempts, reason from market_gaps where kind = 'tick' order by 1"
+
+
+class Numbered(Withholding):
+    """The venue numbers its trades, one a second; it stops answering at `fails_at`."""
+
+    fails_at: datetime | None = None
+
+    def fetch(self, series: Series, start: datetime, end: datetime) -> Iterator[MarketRecord]:
+        for record in super().fetch(series, start, end):
+            if self.fails_at and record.ts_event >= self.fails_at:
+                raise FeedError("the venue is down")
+            number = {"trade_id": int(record.ts_event.timestamp()), "trades": 1}
+            yield replace(record, meta=number if series.kind == "tick" else {})
+
+
+@pytest.fixture
+def runtime(opened: Callable[..., Runtime]) -> Runtime:  # noqa: F811
+    runtime = opened(pack="realtime", feed_backfill_minutes=120)
+    runtime.__dict__["feed"] = Numbered(runtime.feed.feed)
+    return runtime
+
+
+def windows(runtime: Runtime) -> Any:
+    return runtime.competition.windows.between(START, at(120))
+
+
+def complete_through(runtime: Runtime, series: Series = TICKS) -> datetime | None:
+    return runtime.store.tape.complete_through([series])
+
+
+def test_a_range_that_was_not_answered_is_a_gap_until_it_is(runtime: Runtime) -> None:
+    runtime.feed.fails_at = at(90)
+    with pytest.raises(FeedError):
+        runtime.ingest(windows(runtime))
+    assert complete_through(runtime) == at(90) - SECOND, "what came before is kept"
+    down = (at(90) - SECOND, at(120), "open", 0, "the venue is down")
+    assert rows(runtime, GAPS) == [down]
+    runtime.heal()
+    assert rows(runtime, GAPS) == [down], "its turn has not come"
+    pauses = []
+    for attempt in range(1, 12):
+        before = runtime.clock.moment
+        while not runtime.store.gaps.due([TICKS], runtime.clock.now(), 1):
+            runtime.clock.moment += SECOND
+        pauses.append((runtime.clock.moment - before).total_seconds())
+        with pytest.raises(FeedError):
+            runtime.heal()
+        assert rows(runtime, GAPS)[0][2:4] == ("healing", attempt)
+    assert pauses == [10, 10, 20, 40, 80, 160, 320, 640, 1280, 2560, 3600]
+    runtime.clock.moment += timedelta(hours=1)
+    runtime.feed.fails_at = None
+    assert runtime.heal().new == 30 * 60 + 1
+    assert rows(runtime, GAPS) == [(*down[:2], "CLOSED", 11, "trades came")]
+    assert complete_through(runtime) == at(120)
+
+
+def test_a_backfill_that_fails_goes_on_where_it_was(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("coordinator_dagster.stages.ingest.BATCH", 1000)
+    reached = [at(-120)]
+    for minute in (0, 60):
+        runtime.feed.fails_at = at(minute)
+        runtime.feed.asked.clear()
+        with pytest.raises(FeedError):
+            runtime.ingest(windows(runtime), refetch=False)
+        assert [start for _, start, _ in runtime.feed.asked] == [reached[-1] + timedelta(microseconds=1)]
+        reached.append(at(minute) - SECOND)
+        assert rows(runtime, GAPS)[-1] == (reached[-1], at(120), "open", 0, "the venue is down")
+    assert [gap[:3] for gap in rows(runtime, GAPS)[:-1]] == [(reached[1], at(120), "CLOSED")]
+    runtime.feed.fails_at = None
+    runtime.ingest(windows(runtime), refetch=False)
+    assert rows(runtime, "select count(*) from market_records where kind = 'tick'") == [(4 * 3600,)]
+    assert {gap[2] for gap in rows(runtime, GAPS)} == {"CLOSED"}
+
+
+def test_missing_trade_ids_are_a_gap_that_data_or_three_agreeing_answers_end(runtime: Runtime) -> None:
+    def withheld(first: float, last: float) -> Callable[[MarketRecord], bool]:
+        return lambda record: record.series.kind == "tick" and at(first) < record.ts_event < at(last)
+
+    runtime.feed.withheld = lambda record: withheld(30, 31)(record) or withheld(70, 71)(record)
+    runtime.ingest(windows(runtime))
+    assert complete_through(runtime) == at(120)
+    numbers = [(int(at(minute).timestamp()) + 1, int(at(minute + 1).timestamp()) - 1) for minute in (30, 70)]
+    missing = [
+        (at(minute), at(minute + 1) - timedelta(microseconds=1), "open", 0, f"trades {first} to {last} are missing")
+        for minute, (first, last) in zip((30, 70), numbers, strict=True)
+    ]
+    assert rows(runtime, GAPS) == missing
+    runtime.feed.withheld = withheld(70, 71)
+    runtime.clock.moment += 10 * SECOND
+    assert runtime.heal().new == 59
+    assert [gap[2] for gap in rows(runtime, GAPS)] == ["CLOSED", "healing"]
+    while rows(runtime, GAPS)[1][2] == "healing":
+        runtime.clock.moment += 10 * SECOND
+        runtime.heal()
+    assert runtime.clock.moment >= at(131), "not sooner than ten minutes after the first of three answers"
+    assert rows(runtime, GAPS)[1][2:5:2] == ("QUIET", "nothing was traded")
+    runtime.ingest(windows(runtime))
+    assert rows(runtime, GAPS)[1][2] == "QUIET", "it is not opened again by what is known"
+    assert dict(rows(runtime, "select fate, count from market_fates where kind = 'tick'"))["late"] == 59
+
+
+def test_an_unanswered_range_is_passed_over_after_a_day(runtime: Runtime) -> None:
+    runtime.feed.fails_at = at(-200)
+    with pytest.raises(FeedError):
+        runtime.ingest(windows(runtime))
+    runtime.clock.moment = at(120) + timedelta(hours=24)
+    give_up(runtime.competition, runtime.store, runtime.clock, runtime.clock.moment - timedelta(hours=24))
+    assert rows(runtime, GAPS) == [
+        (at(-120), at(120), "GIVEN_UP", 0, "the venue did not serve it within a day; last: the venue is down")
+    ]
+    assert complete_through(runtime) == at(120), "the tape goes on behind it"
+
+
+def test_a_silent_market_on_a_live_connection_ends_what_a_failure_had_opened(runtime: Runtime) -> None:
+    runtime.ingest(windows(runtime)[:1])
+    runtime.store.gaps.failed(TICKS, (at(60), at(61)), runtime.clock.now(), "the venue is down")
+    take_in(runtime.competition, runtime.store, runtime.feed, runtime.clock, Heard(TICKS, at(60), at(60.5), []))
+    assert rows(runtime, GAPS)[-1][:3] == (at(60.5), at(61), "open")
+    take_in(runtime.competition, runtime.store, runtime.feed, runtime.clock, Heard(TICKS, at(60.5), at(61), []))
+    assert {gap[2] for gap in rows(runtime, GAPS)} == {"CLOSED"}
+
+
+def test_every_series_has_a_tape_of_its_own(opened: Callable[..., Runtime], runtime: Runtime) -> None:  # noqa: F811
+    """Several assets, kinds and granularities at once."""
+    pack = runtime.competition.pack
+    wanted = [("BTC", "tick", "1s"), ("BTC", "candle", "1m"), ("ETH", "candle", "1m"), ("ETH", "candle", "5m")]
+    series = [pack.series[0].model_copy(update=dict(zip(("asset", "kind", "granularity"), one, strict=True)))
+              for one in wanted]  # fmt: skip
+    object.__setattr__(runtime.competition, "pack", pack.model_copy(update={"series": series}))
+    runtime.__dict__["feed"] = Numbered(type(runtime.feed.feed)(["BTC", "ETH"], 1, runtime.clock))
+    runtime.feed.withheld = lambda record: record.series.asset == "ETH" and record.ts_event == at(30)
+    runtime.ingest(windows(runtime))
+    counts = "select asset || kind || granularity, count(*) from market_records group by 1 order by 1"
+    assert rows(runtime, counts) == [
+        ("BTCcandle1m", 240),
+        ("BTCtick1s", 14400),
+        ("ETHcandle1m", 239),
+        ("ETHcandle5m", 47),
+    ]
+    assert rows(runtime, "select asset, granularity, gap_end - gap_start from market_gaps order by 2") == [
+        ("ETH", "1m", 60 * SECOND),
+        ("ETH", "5m", 300 * SECOND),
+    ]
+    assert {complete_through(runtime, Series("simulated", *one)) for one in wanted} == {at(120)}  # type: ignore[arg-type]
