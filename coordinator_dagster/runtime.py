@@ -1,8 +1,9 @@
 """What the stages work with, opened from a competition: store, feed, runner and clock."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date
 from functools import cached_property
 
 from coordinator_dagster.clock import Clock, FixedClock, open_clock
@@ -11,7 +12,7 @@ from coordinator_dagster.feeds.base import Feed
 from coordinator_dagster.feeds.registry import create_from_env
 from coordinator_dagster.feeds.stored import StoredFeed
 from coordinator_dagster.runners.local import LocalRunner
-from coordinator_dagster.stages import board, emission, ingest, inputs, predict, resolve, score
+from coordinator_dagster.stages import archive, board, emission, expire, ingest, inputs, predict, resolve, score
 from coordinator_dagster.stages.ingest import IngestReport, contest_series
 from coordinator_dagster.store.store import Store, open_as_it_stands, open_store
 from coordinator_dagster.windows import Window
@@ -20,18 +21,21 @@ from coordinator_dagster.windows import Window
 WINDOWS_AT_ONCE = 24
 
 
-def open_feed(competition: Competition, clock: Clock | None = None) -> Feed:
+def open_feed(competition: Competition, clock: Clock | None = None, patience: float | None = None) -> Feed:
     """The feed of FEED_PROVIDER, for FEED_ASSETS or else for the pack's; UserError for what it lacks.
 
-    Where neither names an asset there is no market, and FEED_PROVIDER has nothing to provide.
+    Where neither names an asset there is no market, and FEED_PROVIDER has nothing to provide. `patience`, in
+    seconds, instead of FEED_PATIENCE_SECONDS.
     """
     settings = competition.settings
     assets = settings.feed_assets or sorted({one.asset for one in competition.pack.series})
     provider = settings.feed_provider if assets else "none"
-    return create_from_env(
-        settings.model_copy(update={"feed_assets": assets, "feed_provider": provider}),
-        clock or open_clock(settings.clock_url),
-    )
+    chosen = {
+        "feed_assets": assets,
+        "feed_provider": provider,
+        "feed_patience_seconds": patience or settings.feed_patience_seconds,
+    }
+    return create_from_env(settings.model_copy(update=chosen), clock or open_clock(settings.clock_url))
 
 
 @dataclass
@@ -95,6 +99,13 @@ class Runtime:
 
     def emit(self, days: Sequence[Window] | None = None) -> emission.EmissionReport:
         return emission.emit(self.competition, self.store, self.clock, days)
+
+    def archive(self, days: Sequence[date]) -> archive.ArchiveReport:
+        with self.store.archive.alone():
+            return archive.archive(self.competition, self.store, days)
+
+    def expire(self, progress: Callable[[int], None] = lambda done: None) -> expire.ExpireReport:
+        return expire.expire(self.competition, self.store, self.feed, self.clock, progress)
 
     def close(self) -> None:
         if "runner" in self.__dict__:

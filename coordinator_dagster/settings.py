@@ -47,13 +47,14 @@ class Settings(BaseSettings):
     feed_stream_url: str | None = Field(None, description="its websockets; unset: as FEED_BASE_URL, else its own")
     feed_history_url: str | None = Field(None, description="pyth: its candles; unset: as FEED_BASE_URL, else its own")
     feed_api_key: SecretStr | None = Field(None, description="pyth: sent as a bearer token; unset: none")
+    feed_patience_seconds: float = Field(70, gt=0, description="a question that fails is asked again for so long")
     feed_quote: str = Field("USDT", description="binance: what assets are priced in")
     feed_flush_seconds: float = Field(0.25, ge=0, description="a trade is final that long after its time")
     feed_seed: int = Field(1, description="of the simulated feed")
     feed_tape_dir: Path | None = Field(None, description="folder of the replay feed: CSV files, or an archive")
     feed_tape_provider: str | None = Field(None, description="which provider's files; unset: first by name")
 
-    market_record_ttl_days: int | None = Field(90, ge=1, description="older months of the tape go")
+    market_record_ttl_days: int = Field(90, ge=0, description="older months of the tape go, archived; 0: none does")
     tape_archive_dir: Path = Field(Path(".coordinator/archive"), description="Parquet of the tape, before it goes")
 
     models_dir: Path = Field(Path("examples/models"), description="the local runner's models")
@@ -101,6 +102,13 @@ class Settings(BaseSettings):
             granularity_seconds(value)
         return value
 
+    @field_validator("feed_quote")
+    @classmethod
+    def _quote(cls, value: str) -> str:
+        if not re.fullmatch(r"[A-Z0-9]+", value):
+            raise ValueError("must be capitals and digits, such as USDT")
+        return value
+
     @field_validator("model_base_classname")
     @classmethod
     def _dotted(cls, value: str) -> str:
@@ -132,6 +140,7 @@ def read_settings(home: Path) -> Settings:
         found["pack"] = str(home / settings.pack)
     if settings.feed_tape_dir:
         found["feed_tape_dir"] = home / settings.feed_tape_dir
+    found["tape_archive_dir"] = home / settings.tape_archive_dir
     return settings.model_copy(update=found)
 
 

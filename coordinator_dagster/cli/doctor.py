@@ -19,6 +19,7 @@ from coordinator_dagster.competition import Competition, default_home, read_comp
 from coordinator_dagster.dry_run import dry_run
 from coordinator_dagster.errors import UserError
 from coordinator_dagster.feeds.base import FeedError
+from coordinator_dagster.feeds.binance import BinanceFeed
 from coordinator_dagster.ports import port_is_free
 from coordinator_dagster.runners.folders import discover
 from coordinator_dagster.runtime import open_feed
@@ -146,7 +147,8 @@ def _feed_state(competition: Competition) -> str:
         f"{one} through {feed.known_through(one):%Y-%m-%d %H:%M:%S}" for one in contest_series(competition, feed)
     ]
     late = f"; it is {SystemClock().now():%Y-%m-%d %H:%M:%S}"
-    return (", ".join(through) or "no series is needed") + late
+    asked = f"; asked by {feed.transport}" if isinstance(feed, BinanceFeed) else ""
+    return (", ".join(through) or "no series is needed") + late + asked
 
 
 def _try(what: str, look: Callable[[], str]) -> Finding:

@@ -1,22 +1,34 @@
 """`coordinator validate`"""
 
+from typing import Annotated
+
 import typer
 
 from coordinator_dagster.cli.console import console
 from coordinator_dagster.competition import Competition, read_competition
 from coordinator_dagster.dry_run import dry_run
 from coordinator_dagster.errors import UserError, UserErrors
+from coordinator_dagster.feeds.base import FeedError
 from coordinator_dagster.runtime import open_feed
 from coordinator_dagster.settings import source_of
 from coordinator_dagster.stages.ingest import contest_series
 from slots.market import granularity_seconds
 
+PATIENCE_SECONDS = 5.0  # with a venue that may not be reachable from here
 
-def validate() -> None:
+
+def validate(offline: Annotated[bool, typer.Option(help="do not ask the feed for its assets")] = False) -> None:
     """Check settings and pack, load all ten slots and run a sample cycle through them; print every fault."""
     competition = read_competition()
-    faults = [*settings_faults(competition), *dry_run(competition)]
-    for warning in warnings(competition):
+    faults, found = [*settings_faults(competition), *dry_run(competition)], warnings(competition)
+    if not offline and not faults:
+        try:
+            open_feed(competition, patience=PATIENCE_SECONDS).list_assets()
+        except UserError as error:
+            faults.append(str(error))
+        except FeedError as error:
+            found.append(f"whether the feed has these assets could not be asked: {error}")
+    for warning in found:
         typer.secho(f"warning: {warning}", err=True, fg="yellow")
     if faults:
         raise UserErrors(faults)

@@ -150,7 +150,12 @@ def _ingest_range(
     span: Range,
     report: IngestReport,
 ) -> None:
-    (start, end), live = span, competition.settings.mode == "live"
+    kept = store.expiry.kept(series, span)
+    if span[0] < kept[0]:  # what has left by age was answered once, and is in the archive: it is not asked for again
+        _put(competition, store, clock, series, [], (span[0], min(kept[0], span[1])))
+    if kept[0] >= span[1]:
+        return
+    (start, end), live = kept, competition.settings.mode == "live"
     arriving = feed.fetch(series, start - series.step + INSTANT, end - series.step + INSTANT)
     done, most = start, LIVE_BATCH if live else BATCH
     try:
@@ -167,10 +172,10 @@ def _ingest_range(
         store.fates.add(feed.fates.take())
     came = done > start
     if not came and series.kind == "tick" and not feed.fixed:
-        end = store.gaps.quiet(series, span, clock.now()) or done
+        end = store.gaps.quiet(series, kept, clock.now()) or done
     if done < end:
         report.add(_put(competition, store, clock, series, [], (done, end)))
-    report.gaps += _note_gaps(store, feed, clock, series, span, came)
+    report.gaps += _note_gaps(store, feed, clock, series, kept, came)
 
 
 def _batches(records: Iterator[MarketRecord], most: int) -> Iterator[list[MarketRecord]]:

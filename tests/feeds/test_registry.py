@@ -25,6 +25,7 @@ class Settings:
     feed_api_key: SecretStr | None = None
     feed_quote: str = "USDT"
     feed_flush_seconds: float = 0.25
+    feed_patience_seconds: float = 1
     feed_seed: int = 1
     feed_tape_dir: Path | None = None
     feed_tape_provider: str | None = None
@@ -61,8 +62,8 @@ def test_the_websockets_are_where_the_base_url_is_unless_they_are_set() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (Settings("Binanse"), r"FEED_PROVIDER=Binanse .* replay, simulated, binance, none \(did you mean binance\?\)"),
-        (Settings("qqq"), r"FEED_PROVIDER=qqq is not a feed; there are replay, simulated, binance, none$"),
+        (Settings("Binanse"), r"FEED_PROVIDER=Binanse .* replay, simulated, binance, pyth, none \(did you mean binance\?\)"),
+        (Settings("qqq"), r"FEED_PROVIDER=qqq is not a feed; there are replay, simulated, binance, pyth, none$"),
         (Settings("replay"), r"FEED_TAPE_DIR is not set"),
         (Settings("simulated", []), r"FEED_ASSETS is empty; FEED_PROVIDER=simulated"),
         (Settings("binance", feed_base_url="api.binance.com"), r"FEED_BASE_URL=api.binance.com is not a URL"),
