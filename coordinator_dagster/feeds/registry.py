@@ -5,17 +5,23 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
 
+from pydantic import SecretStr
+
 from coordinator_dagster.clock import Clock
 from coordinator_dagster.errors import UserError
 from coordinator_dagster.faults import nearest
+from coordinator_dagster.feeds.archive_feed import ArchiveFeed, is_archive
 from coordinator_dagster.feeds.base import Feed
 from coordinator_dagster.feeds.binance import BinanceFeed
 from coordinator_dagster.feeds.none import NoFeed
+from coordinator_dagster.feeds.pyth import PythFeed
 from coordinator_dagster.feeds.replay import ReplayFeed
 from coordinator_dagster.feeds.simulated import SimulatedFeed
 
 BINANCE_URL = "https://api.binance.com"
 BINANCE_STREAM_URL = "wss://stream.binance.com:9443"
+PYTH_URL = "https://hermes.pyth.network"
+PYTH_HISTORY_URL = "https://benchmarks.pyth.network"
 
 
 class FeedSettings(Protocol):
@@ -30,9 +36,15 @@ class FeedSettings(Protocol):
     @property
     def feed_stream_url(self) -> str | None: ...
     @property
+    def feed_history_url(self) -> str | None: ...
+    @property
+    def feed_api_key(self) -> SecretStr | None: ...
+    @property
     def feed_quote(self) -> str: ...
     @property
     def feed_flush_seconds(self) -> float: ...
+    @property
+    def feed_patience_seconds(self) -> float: ...
     @property
     def feed_seed(self) -> int: ...
     @property
@@ -44,7 +56,8 @@ class FeedSettings(Protocol):
 def _replay(settings: FeedSettings, clock: Clock) -> Feed:
     if settings.feed_tape_dir is None:
         raise UserError("FEED_TAPE_DIR is not set; FEED_PROVIDER=replay needs the folder of recorded CSV files")
-    return ReplayFeed(settings.feed_tape_dir, settings.feed_tape_provider, clock)
+    feed = ArchiveFeed if is_archive(settings.feed_tape_dir) else ReplayFeed
+    return feed(settings.feed_tape_dir, settings.feed_tape_provider, clock)
 
 
 def _simulated(settings: FeedSettings, clock: Clock) -> Feed:
@@ -56,7 +69,31 @@ def _binance(settings: FeedSettings, clock: Clock) -> Feed:
     if base_url is None:
         base_url, stream_url = BINANCE_URL, stream_url or BINANCE_STREAM_URL
     flush = timedelta(seconds=settings.feed_flush_seconds)
-    return BinanceFeed(_assets(settings), base_url, clock, settings.feed_quote, stream_url=stream_url, flush=flush)
+    return BinanceFeed(
+        _assets(settings),
+        base_url,
+        clock,
+        settings.feed_quote,
+        stream_url=stream_url,
+        patience=settings.feed_patience_seconds,
+        flush=flush,
+    )
+
+
+def _pyth(settings: FeedSettings, clock: Clock) -> Feed:
+    base_url, history_url = settings.feed_base_url, settings.feed_history_url
+    if base_url is None:
+        base_url, history_url = PYTH_URL, history_url or PYTH_HISTORY_URL
+    flush, key = timedelta(seconds=settings.feed_flush_seconds), settings.feed_api_key
+    return PythFeed(
+        _assets(settings),
+        base_url,
+        clock,
+        history_url=history_url,
+        api_key=key,
+        patience=settings.feed_patience_seconds,
+        flush=flush,
+    )
 
 
 def _none(settings: FeedSettings, clock: Clock) -> Feed:
@@ -67,6 +104,7 @@ FEEDS: Mapping[str, Callable[[FeedSettings, Clock], Feed]] = {
     "replay": _replay,
     "simulated": _simulated,
     "binance": _binance,
+    "pyth": _pyth,
     "none": _none,
 }
 

@@ -76,7 +76,7 @@ class GapTable:
             touched = connection.execute(
                 text(
                     f"select id, gap_start, gap_end from market_gaps where {KEY} and state <> 'CLOSED' "
-                    "and gap_end >= :first and gap_start <= :last for update"
+                    "and gap_end >= :first and gap_start <= :last order by id for update"
                 ),
                 {**key, "first": first, "last": last + step},
             ).all()
@@ -222,7 +222,7 @@ class GapTable:
             touched = connection.execute(
                 text(
                     f"select id, gap_end from market_gaps where {KEY} and {UNANSWERED} "
-                    "and gap_start >= :start and gap_start < :end for update"
+                    "and gap_start >= :start and gap_start < :end order by id for update"
                 ),
                 key,
             ).all()

@@ -144,6 +144,8 @@ def test_a_trade_within_the_flush_delay_is_not_final(url: str) -> None:
         control(url, "clock", now=moment.isoformat())
         (*_, last) = feed(url, moment).fetch(TICKS, moment - timedelta(minutes=1), moment)
         assert (last.ts_event == utc("2026-01-02T01:00:20Z")) == seen
+    patient = BinanceFeed(["BTC"], url, FixedClock(moment), flush=timedelta(seconds=1))
+    assert patient.known_through(TICKS) == moment - timedelta(seconds=1)
 
 
 def test_assets_are_checked_with_the_venue(url: str) -> None:
