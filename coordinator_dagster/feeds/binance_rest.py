@@ -126,7 +126,7 @@ class BinanceRest:
         FeedError with URL, status and body, or with what is wrong, when patience is over.
         """
         if self.budget.needs_limit and endpoint != "exchangeInfo":
-            self.budget.limit = self.ask("exchangeInfo", _weight_limit, symbol=params["symbol"])
+            self.budget.limit = self.ask("exchangeInfo", _weight_limit)
         retrying = Retrying(
             retry=retry_if_exception(lambda error: isinstance(error, _Refusal) and error.may_pass),
             wait=_pause,

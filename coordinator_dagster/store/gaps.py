@@ -4,7 +4,8 @@ A gap is open when it is seen, healing once it has been asked for again. It ends
 word that nothing was traded, or GIVEN_UP, with the reason.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -64,6 +65,13 @@ class GapTable:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @contextmanager
+    def _alone(self) -> Iterator[Connection]:
+        """Who writes gaps does so in turn, and sees what was written: listening and healing change the same rows."""
+        with self._database.transaction() as connection:
+            self._database.lock(connection, "gaps")
+            yield connection
+
     def record(self, series: Series, covered: Range, now: datetime, reason: str, given_up: bool = False) -> int:
         """Note which candles of a range are missing, close what has been filled; returns how many gaps stand.
 
@@ -72,11 +80,11 @@ class GapTable:
         step, key = series.step, series_key(series)
         first = boundary(covered[0] - step, step) + step
         last = boundary(covered[1] - step, step)
-        with self._database.transaction() as connection:
+        with self._alone() as connection:
             touched = connection.execute(
                 text(
                     f"select id, gap_start, gap_end from market_gaps where {KEY} and state <> 'CLOSED' "
-                    "and gap_end >= :first and gap_start <= :last order by id for update"
+                    "and gap_end >= :first and gap_start <= :last "
                 ),
                 {**key, "first": first, "last": last + step},
             ).all()
@@ -128,7 +136,7 @@ class GapTable:
         if series.step:
             self.record(series, span, now, reason)
             return
-        with self._database.transaction() as connection:
+        with self._alone() as connection:
             self._note(
                 connection,
                 series,
@@ -160,7 +168,7 @@ class GapTable:
 
     def tried(self, series: Series, span: Range, now: datetime, reason: str | None = None) -> None:
         """What stands of a span has been asked for again; the next time is after a pause twice as long."""
-        with self._database.transaction() as connection:
+        with self._alone() as connection:
             connection.execute(
                 text(
                     "update market_gaps set state = 'healing', attempts = attempts + 1, updated_at = now(), "
@@ -184,7 +192,7 @@ class GapTable:
 
         One empty answer may be an outage: three that agree, over ten minutes, say that nothing was traded.
         """
-        with self._database.transaction() as connection:
+        with self._alone() as connection:
             row = connection.execute(
                 text(
                     "insert into market_gaps as g (provider, asset, kind, granularity, gap_start, gap_end, state, "
@@ -218,11 +226,11 @@ class GapTable:
     def answered(self, series: Series, span: Range, now: datetime) -> None:
         """All that is known of a span is on the tape: of what was missing only trades with other ids are, still."""
         key = {**series_key(series), "start": span[0], "end": span[1]}
-        with self._database.transaction() as connection:
+        with self._alone() as connection:
             touched = connection.execute(
                 text(
                     f"select id, gap_end from market_gaps where {KEY} and {UNANSWERED} "
-                    "and gap_start >= :start and gap_start < :end order by id for update"
+                    "and gap_start >= :start and gap_start < :end "
                 ),
                 key,
             ).all()
@@ -247,7 +255,7 @@ class GapTable:
 
     def give_up(self, before: datetime) -> list[Gap]:
         """Gaps that ended by then and still stand are given up: every state ends."""
-        with self._database.transaction() as connection:
+        with self._alone() as connection:
             rows = connection.execute(
                 text(
                     "update market_gaps set state = 'GIVEN_UP', updated_at = now(), "

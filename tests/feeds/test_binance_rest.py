@@ -107,6 +107,8 @@ def test_questions_are_spaced_out_before_the_venue_has_to_refuse(url: str, monke
     venue = feed(url)
     for _ in range(12):
         assert list(venue.fetch(CANDLES, NOW - timedelta(minutes=9), NOW))
+    venue.venue_time()
+    assert venue.transport == "python-binance"
     budget = venue._rest.budget
     assert (budget.limit, requests_seen(url, "exchangeInfo")) == (6000, 1)  # the venue's own, asked for once
     budget.saw({"X-MBX-USED-WEIGHT-1M": "4799"})
