@@ -48,7 +48,7 @@ class BinanceStream:
 
     async def listen(self, since: Mapping[Series, datetime]) -> AsyncIterator[Heard]:
         """As `Feed.listen`; FeedError when REST fails or no connection is made, each within its patience."""
-        after = dict(since)
+        after, late = dict(since), list[tuple[Series, datetime]]()
         while True:
             missed = await self._known_through(after)  # perhaps hours: no connection waits for them
             while heard := await self._fetch_missed(after, missed):
@@ -75,8 +75,11 @@ class BinanceStream:
                         for heard in await session.pieces():
                             after[heard.series] = heard.through
                             yield heard
-                        for series, at in session.take_late():
+                        late += session.take_late()
+                        while late:
+                            series, at = late[0]
                             yield await asyncio.to_thread(fetch_span, self._feed, series, at - MILLISECOND, at)
+                            late.pop(0)
             except ConnectionLost as lost:
                 log.warning("%s; what was missed is fetched", lost)
             finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from coordinator_dagster.clock import Clock
@@ -23,6 +24,7 @@ BATCH = 20_000
 LIVE_BATCH = 2_000  # while it is written no cut-off can be taken
 GAPS_AT_ONCE = 20  # asked for again in one look
 UNSERVED = "the venue has not served these candles yet"
+ENDED = "the tape has ended and does not hold these candles"
 INSTANT = timedelta(microseconds=1)
 
 
@@ -117,11 +119,11 @@ def heal(competition: Competition, store: Store, feed: Feed, clock: Clock) -> In
     return report
 
 
-def give_up(competition: Competition, store: Store, clock: Clock, before: datetime) -> None:
+def give_up(competition: Competition, store: Store, before: datetime) -> None:
     """Gaps that were over by then and still stand end. What was never answered is passed over: the tape goes on."""
     for gap in store.gaps.give_up(before):
         if not gap.series.step:
-            _put(competition, store, clock, gap.series, [], (gap.start, gap.end))
+            store.tape.add(gap.series, [], (gap.start, gap.end), competition.tape_start)
 
 
 def _ask_again(
@@ -152,7 +154,7 @@ def _ingest_range(
 ) -> None:
     kept = store.expiry.kept(series, span)
     if span[0] < kept[0]:  # what has left by age was answered once, and is in the archive: it is not asked for again
-        _put(competition, store, clock, series, [], (span[0], min(kept[0], span[1])))
+        store.tape.add(series, [], (span[0], min(kept[0], span[1])), competition.tape_start)
     if kept[0] >= span[1]:
         return
     (start, end), live = kept, competition.settings.mode == "live"
@@ -161,21 +163,19 @@ def _ingest_range(
     try:
         for batch in _batches(arriving, most):
             # Only what the batch has passed is known; the rest of the range is still to be asked for.
-            report.add(_put(competition, store, clock, series, batch, (done, batch[-1].event_end)))
+            report.add(_put(competition, store, feed, clock, series, batch, (done, batch[-1].event_end)))
             done = batch[-1].event_end
     except FeedError as error:
-        if done > start:
-            _note_gaps(store, feed, clock, series, (start, done), answered=True)
         store.gaps.failed(series, (done, end), clock.now(), str(error))
         raise
     finally:
         store.fates.add(feed.fates.take())
-    came = done > start
-    if not came and series.kind == "tick" and not feed.fixed:
-        end = store.gaps.quiet(series, kept, clock.now()) or done
-    if done < end:
-        report.add(_put(competition, store, clock, series, [], (done, end)))
-    report.gaps += _note_gaps(store, feed, clock, series, kept, came)
+    if done == start and series.kind == "tick" and not feed.fixed:
+        if quiet := store.gaps.quiet(series, kept, clock.now()):
+            store.tape.add(series, [], (done, quiet), competition.tape_start)
+    elif done < end:
+        report.add(_put(competition, store, feed, clock, series, [], (done, end)))
+    report.gaps += store.gaps.count(series, kept)
 
 
 def _batches(records: Iterator[MarketRecord], most: int) -> Iterator[list[MarketRecord]]:
@@ -198,44 +198,39 @@ def _batches(records: Iterator[MarketRecord], most: int) -> Iterator[list[Market
 def take_in(competition: Competition, store: Store, feed: Feed, clock: Clock, heard: Heard) -> None:
     """What a feed pushed: on the tape, known from now on. A live connection without trades is a quiet market."""
     span = (heard.after, heard.through)
-    _put(competition, store, clock, heard.series, heard.records, span)
+    _put(competition, store, feed, clock, heard.series, heard.records, span)
     store.fates.add(feed.fates.take())
-    _note_gaps(store, feed, clock, heard.series, span, answered=True)
 
 
 def _put(
     competition: Competition,
     store: Store,
+    feed: Feed,
     clock: Clock,
     series: Series,
     records: Sequence[MarketRecord],
     span: Range,
 ) -> Added:
-    """Store, and count what became of records that were not simply new.
+    """Store what an answer for the span held, with what is missing of it; count records that were not simply new.
 
     In a live competition a record is known once it is here, history too: its first input may come before it.
     """
     arrival, now = clock.now if competition.settings.mode == "live" else None, clock.now()
     met = []
-    if early := [record for record in records if record.event_end > now]:
+    # A tape that has ended is of the past, also where its series end at different times.
+    if early := [record for record in records if record.event_end > now and not feed.fixed]:
         detail = f"{early[-1].event_end.isoformat()} when it was {now.isoformat()}"
         met.append(Met(series, "future", len(early), detail))
         records = [record for record in records if record.event_end <= now]
         span = (span[0], max(span[0], min(span[1], now)))
-    added = store.tape.add(series, records, span, competition.tape_start, arrival)
+    origin, note = competition.tape_start, None
+    if series.kind == "tick":
+        note = partial(store.gaps.answered, series=series, span=span, now=now, origin=origin)
+    elif feed.every_bar:
+        reason = ENDED if feed.fixed else UNSERVED
+        note = partial(store.gaps.record, series=series, covered=span, now=now, reason=reason, given_up=feed.fixed)
+    added = store.tape.add(series, records, span, origin, arrival, note)
     counts: dict[Fate, int] = {"duplicate": added.duplicate, "restated": added.restated, "late": added.late}
     where = f"among the records of {span[0].isoformat()} to {span[1].isoformat()}"
     store.fates.add([*met, *(Met(series, fate, count, where) for fate, count in counts.items() if count)])
     return added
-
-
-def _note_gaps(store: Store, feed: Feed, clock: Clock, series: Series, span: Range, answered: bool) -> int:
-    """What is missing of a span; `answered`: of ticks, not with nothing only."""
-    if series.kind == "tick":
-        if answered:
-            store.gaps.answered(series, span, clock.now())
-        return 0
-    if not feed.every_bar:
-        return 0
-    reason = "the tape has ended and does not hold these candles" if feed.fixed else UNSERVED
-    return store.gaps.record(series, span, clock.now(), reason, given_up=feed.fixed)

@@ -3,7 +3,7 @@
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -166,19 +166,17 @@ def _send(cursor: Any, statement: str, buffer: io.StringIO) -> None:
     cursor.copy_expert(statement, buffer)
 
 
-_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
-
-
 def _field(value: Any) -> str:
     """One value in COPY's text format."""
-    if value is None:
-        return "\\N"
     if isinstance(value, str):
-        return value.translate(_ESCAPES)
+        return value.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
     if isinstance(value, datetime):
+        # orjson takes a quarter of the time, but cuts an offset to minutes, and takes no subclass
+        if value.tzinfo is UTC and type(value) is datetime:
+            return orjson.dumps(value)[1:-1].decode()
         return value.isoformat()
-    if isinstance(value, dict | list):
+    if isinstance(value, (dict, list)):
         return orjson.dumps(value).decode().replace("\\", "\\\\")
     if isinstance(value, bytes):
         return value.decode().replace("\\", "\\\\")
-    return str(value)
+    return "\\N" if value is None else str(value)

@@ -14,42 +14,22 @@ from sqlalchemy import Connection, text
 from coordinator_dagster.feeds.base import AGREEING_ANSWERS
 from coordinator_dagster.ranges import Range, merge_ranges
 from coordinator_dagster.store.database import Database
+from coordinator_dagster.store.gap_queries import (
+    BEFORE_FIRST,
+    FIRST_TRADE,
+    INSERT,
+    MISSING_TRADES,
+    REOPEN,
+    STANDING,
+    UNANSWERED,
+)
 from coordinator_dagster.store.tape import KEY, series_key
 from slots.market import Series
 from slots.tape import EPOCH, boundary
 
+MICROSECOND = timedelta(microseconds=1)
 AGREEING_OVER = timedelta(minutes=10)
 FIRST_RETRY, LAST_RETRY = timedelta(seconds=10), timedelta(hours=1)  # the pause doubles from one to the other
-STANDING = "state in ('open', 'healing')"
-UNANSWERED = f"{STANDING} and cardinality(empty_answers) = 0"
-INSERT = (
-    "insert into market_gaps as g (provider, asset, kind, granularity, gap_start, gap_end, state, reason, next_try_at) "
-    "values (:provider, :asset, :kind, :granularity, :start, :end, :state, :reason, :next_try) "
-    "on conflict (provider, asset, kind, granularity, gap_start) do update set "
-)
-REOPEN = (
-    "state = 'open', reason = excluded.reason, updated_at = now(), "
-    "gap_end = case when g.state = 'CLOSED' then excluded.gap_end else greatest(g.gap_end, excluded.gap_end) end"
-)
-UNFETCHED = "the feed has not answered this range yet"
-MICROSECOND = timedelta(microseconds=1)
-# Where a venue numbers its trades, a tick says how many it stands for and the last one's number.
-MISSING_TRADES = f"""
-with near as (
-    select ts_event, meta_jsonb from market_records where {KEY} and ts_event > :start and ts_event <= :end
-    union all (select ts_event, meta_jsonb from market_records where {KEY} and ts_event <= :start
-               order by ts_event desc limit 1)
-    union all (select ts_event, meta_jsonb from market_records where {KEY} and ts_event > :end
-               order by ts_event limit 1)
-), numbered as (
-    select ts_event, (meta_jsonb->>'trade_id')::bigint as last,
-           (meta_jsonb->>'trade_id')::bigint - (meta_jsonb->>'trades')::int as before from near
-), linked as (
-    select *, lag(ts_event) over w as came_before, lag(last) over w as previous from numbered
-    window w as (order by ts_event)
-)
-select came_before, ts_event, previous, before from linked where before > previous
-"""
 
 
 @dataclass(frozen=True)
@@ -69,52 +49,56 @@ class GapTable:
     def _alone(self) -> Iterator[Connection]:
         """Who writes gaps does so in turn, and sees what was written: listening and healing change the same rows."""
         with self._database.transaction() as connection:
-            self._database.lock(connection, "gaps")
+            self._take_turn(connection)
             yield connection
 
-    def record(self, series: Series, covered: Range, now: datetime, reason: str, given_up: bool = False) -> int:
-        """Note which candles of a range are missing, close what has been filled; returns how many gaps stand.
+    def _take_turn(self, connection: Connection) -> None:
+        self._database.lock(connection, "gaps")
+
+    def record(
+        self, connection: Connection, series: Series, covered: Range, now: datetime, reason: str, given_up: bool = False
+    ) -> None:
+        """Note which candles of a range are missing, and close what has been filled.
 
         A gap that goes on beyond the range is one row. `given_up`: nothing more will come.
         """
+        self._take_turn(connection)
         step, key = series.step, series_key(series)
         first = boundary(covered[0] - step, step) + step
         last = boundary(covered[1] - step, step)
-        with self._alone() as connection:
-            touched = connection.execute(
-                text(
-                    f"select id, gap_start, gap_end from market_gaps where {KEY} and state <> 'CLOSED' "
-                    "and gap_end >= :first and gap_start <= :last "
-                ),
-                {**key, "first": first, "last": last + step},
-            ).all()
-            first = min([first, *(row.gap_start for row in touched)])
-            last = max([last, *(row.gap_end - step for row in touched)])
-            gaps = self._missing(connection, series, first, last)
-            for row in touched:
-                if not any(start < row.gap_end and end > row.gap_start for start, end in gaps):
-                    connection.execute(
-                        text(
-                            "update market_gaps set state = 'CLOSED', reason = 'the missing candles came', "
-                            "updated_at = now() where id = :id"
-                        ),
-                        {"id": row.id},
-                    )
-                elif (row.gap_start, row.gap_end) not in gaps:
-                    connection.execute(text("delete from market_gaps where id = :id"), {"id": row.id})
-            for gap in gaps:
-                self._note(
-                    connection,
-                    series,
-                    gap,
-                    "GIVEN_UP" if given_up else "open",
-                    reason,
-                    now,
-                    "gap_end = excluded.gap_end, state = excluded.state, reason = excluded.reason, updated_at = now() "
-                    "where g.gap_end <> excluded.gap_end "
-                    " or (g.state <> excluded.state and (g.state = 'CLOSED' or excluded.state = 'GIVEN_UP'))",
+        touched = connection.execute(
+            text(
+                f"select id, gap_start, gap_end from market_gaps where {KEY} and state <> 'CLOSED' "
+                "and gap_end >= :first and gap_start <= :last "
+            ),
+            {**key, "first": first, "last": last + step},
+        ).all()
+        first = min([first, *(row.gap_start for row in touched)])
+        last = max([last, *(row.gap_end - step for row in touched)])
+        gaps = self._missing(connection, series, first, last)
+        for row in touched:
+            if not any(start < row.gap_end and end > row.gap_start for start, end in gaps):
+                connection.execute(
+                    text(
+                        "update market_gaps set state = 'CLOSED', reason = 'the missing candles came', "
+                        "updated_at = now() where id = :id"
+                    ),
+                    {"id": row.id},
                 )
-        return len(gaps)
+            elif (row.gap_start, row.gap_end) not in gaps:
+                connection.execute(text("delete from market_gaps where id = :id"), {"id": row.id})
+        for gap in gaps:
+            self._note(
+                connection,
+                series,
+                gap,
+                "GIVEN_UP" if given_up else "open",
+                reason,
+                now,
+                "gap_end = excluded.gap_end, state = excluded.state, reason = excluded.reason, updated_at = now() "
+                "where g.gap_end <> excluded.gap_end "
+                " or (g.state <> excluded.state and (g.state = 'CLOSED' or excluded.state = 'GIVEN_UP'))",
+            )
 
     def _note(
         self, connection: Connection, series: Series, span: Range, state: str, reason: str, now: datetime, update: str
@@ -133,10 +117,10 @@ class GapTable:
 
     def failed(self, series: Series, span: Range, now: datetime, reason: str) -> None:
         """A range that was asked for and not answered."""
-        if series.step:
-            self.record(series, span, now, reason)
-            return
         with self._alone() as connection:
+            if series.step:
+                self.record(connection, series, span, now, reason)
+                return
             self._note(
                 connection,
                 series,
@@ -147,6 +131,17 @@ class GapTable:
                 "gap_end = greatest(g.gap_end, excluded.gap_end), reason = excluded.reason, updated_at = now(), "
                 "state = case when g.state = 'healing' then g.state else excluded.state end",
             )
+
+    def count(self, series: Series, span: Range) -> int:
+        """How many gaps of a span were not filled, given up ones too."""
+        rows = self._database.read(
+            "select count(*) as n from market_gaps "
+            f"where {KEY} and state not in ('CLOSED', 'QUIET') and gap_end > :start and gap_start < :end",
+            **series_key(series),
+            start=span[0],
+            end=span[1],
+        )
+        return int(rows[0].n)
 
     def standing(self, series: Series, span: Range, due: datetime | None = None) -> list[Range]:
         """The gaps that may still be filled and reach into the span; `due`: whose turn it is by then, only."""
@@ -223,35 +218,42 @@ class GapTable:
                 )
         return row.gap_end if row.agreed else None
 
-    def answered(self, series: Series, span: Range, now: datetime) -> None:
-        """All that is known of a span is on the tape: of what was missing only trades with other ids are, still."""
-        key = {**series_key(series), "start": span[0], "end": span[1]}
-        with self._alone() as connection:
-            touched = connection.execute(
-                text(
-                    f"select id, gap_end from market_gaps where {KEY} and {UNANSWERED} "
-                    "and gap_start >= :start and gap_start < :end "
-                ),
-                key,
-            ).all()
-            connection.execute(
-                text(
-                    "update market_gaps g set state = 'CLOSED', reason = 'trades came', updated_at = now() "
-                    f"where {KEY} and (id = any(:touched) or ("
-                    " state in ('healing', 'QUIET', 'GIVEN_UP') and gap_start < :end and gap_end > :start "
-                    " and exists (select from market_records m where m.provider = g.provider and m.asset = g.asset "
-                    "  and m.kind = g.kind and m.granularity = g.granularity "
-                    "  and m.ts_event > g.gap_start and m.ts_event <= g.gap_end)))"
-                ),
-                {**key, "touched": [row.id for row in touched]},
-            )
-            rest = [(span[1], row.gap_end) for row in touched if row.gap_end > span[1]]
-            for gap in merge_ranges(rest):
-                self._note(connection, series, gap, "open", UNFETCHED, now, REOPEN)
-            for row in connection.execute(text(MISSING_TRADES), key):
-                gap = (row.came_before, row.ts_event - MICROSECOND)
-                reason = f"trades {row.previous + 1} to {row.before} are missing"
-                self._note(connection, series, gap, "open", reason, now, REOPEN + " where g.state <> 'QUIET'")
+    def answered(self, connection: Connection, series: Series, span: Range, now: datetime, origin: datetime) -> None:
+        """All that is known of a span of ticks is on the tape: what is missing of it shows by the trades' numbers.
+
+        Which number came before the first trade nobody knows: from `origin`, the tape's start, to it is a gap as well.
+        """
+        self._take_turn(connection)
+        key = {**series_key(series), "start": span[0], "end": span[1], "origin": origin}
+        touched = connection.execute(
+            text(
+                f"select id, gap_end, reason from market_gaps where {KEY} and {UNANSWERED} "
+                "and gap_start >= :start and gap_start < :end "
+            ),
+            key,
+        ).all()
+        connection.execute(
+            text(
+                "update market_gaps g set state = 'CLOSED', reason = 'trades came', updated_at = now() "
+                f"where {KEY} and (id = any(:touched) or ("
+                " state in ('healing', 'QUIET', 'GIVEN_UP') and gap_start < :end and gap_end > :start "
+                " and exists (select from market_records m where m.provider = g.provider and m.asset = g.asset "
+                "  and m.kind = g.kind and m.granularity = g.granularity "
+                "  and m.ts_event > g.gap_start and m.ts_event <= g.gap_end)))"
+            ),
+            {**key, "touched": [row.id for row in touched if row.gap_end <= span[1]]},
+        )
+        for row in [row for row in touched if row.gap_end > span[1]]:  # the rest of it is still to come
+            connection.execute(text("delete from market_gaps where id = :id"), {"id": row.id})
+            self._note(connection, series, (span[1], row.gap_end), "open", row.reason, now, REOPEN)
+        for row in connection.execute(text(MISSING_TRADES), key):
+            gap = (row.came_before, row.ts_event - MICROSECOND)
+            reason = f"trades {row.previous + 1} to {row.before} are missing"
+            self._note(connection, series, gap, "open", reason, now, REOPEN + " where g.state <> 'QUIET'")
+        if span[0] <= origin and (first := connection.execute(text(FIRST_TRADE), key).scalar()):
+            gap = (origin, first - MICROSECOND)
+            if gap[0] < gap[1]:
+                self._note(connection, series, gap, "open", BEFORE_FIRST, now, REOPEN + " where g.state <> 'QUIET'")
 
     def give_up(self, before: datetime) -> list[Gap]:
         """Gaps that ended by then and still stand are given up: every state ends."""

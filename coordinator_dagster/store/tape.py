@@ -12,8 +12,8 @@ from sqlalchemy import Connection, text
 from coordinator_dagster.ranges import Range, merge_ranges, without
 from coordinator_dagster.stages.facts import Added
 from coordinator_dagster.store.database import Database
+from coordinator_dagster.store.tape_span import CachedSource
 from slots.market import MarketRecord, Series
-from slots.tape import MemorySource
 
 KEY = "provider = :provider and asset = :asset and kind = :kind and granularity = :granularity"
 COLUMNS = (
@@ -60,29 +60,43 @@ class TapeTable:
         covered: Range,
         origin: datetime,
         arrival: Callable[[], datetime] | None = None,
+        note: Callable[[Connection], None] | None = None,
     ) -> Added:
         """Store the records of a range that was asked and answered: `covered[0] < event_end <= covered[1]`.
 
         The first record of a key stays; a different one goes to `market_restatements`. `complete_through`
         advances over the contiguous knowledge that begins at `origin`. `arrival`, live: what tells the time at
-        which they are known here, asked when no cut-off can come before they are readable.
+        which they are known here, asked when no cut-off can come before they are readable. `note` says what is missing
+        of the range, before it counts as answered: nobody sees the one without the other.
         """
         added = Added(offered=len(records))
         if records:
-            self._database.ensure_months("market_records", records[0].ts_event, records[-1].ts_event)
+            self._store(series, records, arrival, added)
+        with self._database.transaction() as connection:
+            if note:
+                note(connection)
+            self._cover(connection, series, covered, origin)
+        return added
+
+    def _store(
+        self,
+        series: Series,
+        records: Sequence[MarketRecord],
+        arrival: Callable[[], datetime] | None,
+        added: Added,
+    ) -> None:
+        self._database.ensure_months("market_records", records[0].ts_event, records[-1].ts_event)
         with self._database.transaction() as connection:
             if arrival:
                 self.hold(connection)
                 now = arrival()
                 records = [replace(one, known_at=max(one.known_at, now)) for one in records]
-            if records:
-                through = self._complete_through(connection, series)
-                self._stage(connection, records)
-                added.new, added.late, added.restated = self._merge(connection, through)
-            self._cover(connection, series, covered, origin)
-        return added
+            through = self._complete_through(connection, series)
+            self._stage(connection, records)
+            added.new, added.late, added.restated = self._merge(connection, through)
 
     def _stage(self, connection: Connection, records: Iterable[MarketRecord]) -> None:
+        """The records, in their order, into the temporary table `arriving`; with the ids that they will have."""
         connection.execute(
             text("create temporary table arriving (like market_records including defaults) on commit drop")
         )
@@ -92,7 +106,10 @@ class TapeTable:
             COLUMNS,
             (
                 (
-                    *series_key(one.series).values(),
+                    one.series.provider,
+                    one.series.asset,
+                    one.series.kind,
+                    one.series.granularity,
                     one.ts_event,
                     one.event_end,
                     one.known_at,
@@ -104,25 +121,34 @@ class TapeTable:
         )
 
     def _merge(self, connection: Connection, through: datetime) -> tuple[int, int, int]:
-        """How many were new, how many of these were over by `through`, and how many were restated."""
+        """How many of them are new, how many of these were over by `through`, and how many are restated.
+
+        Restated are those that say something else than the first of their key, which stays.
+        """
+        names = ", ".join(COLUMNS)
+        new, late, offered, first, last = connection.execute(
+            text(
+                f"with kept as (insert into market_records (id, {names}) select id, {names} from arriving "
+                " order by id on conflict do nothing returning event_end) "
+                "select (select count(*) from kept), (select count(*) from kept where event_end <= :through), "
+                " count(*), min(ts_event), max(ts_event) from arriving"
+            ),
+            {"through": through},
+        ).one()
+        if new == offered:
+            return new, late, 0
+        # Bounds, so that partitions are left out. The series as constants would make the planner compare each with all.
         same = " and ".join(f"m.{name} = a.{name}" for name in COLUMNS[:5])
         restated = connection.execute(
             text(
                 "insert into market_restatements (provider, asset, kind, granularity, ts_event, values_jsonb, "
                 " first_values_jsonb) "
                 "select a.provider, a.asset, a.kind, a.granularity, a.ts_event, a.values_jsonb, m.values_jsonb "
-                f"from arriving a join market_records m on {same} "
-                "where m.values_jsonb <> a.values_jsonb on conflict do nothing"
-            )
-        ).rowcount
-        new, late = connection.execute(
-            text(
-                f"with new as (insert into market_records ({', '.join(COLUMNS)}) "
-                f" select {', '.join(COLUMNS)} from arriving order by ts_event on conflict do nothing "
-                " returning event_end) select count(*), count(*) filter (where event_end <= :through) from new"
+                f"from arriving a join market_records m on {same} and m.ts_event between :first and :last "
+                "where m.values_jsonb <> a.values_jsonb order by a.id on conflict do nothing"
             ),
-            {"through": through},
-        ).one()
+            {"first": first, "last": last},
+        ).rowcount
         return new, late, restated
 
     def _cover(self, connection: Connection, series: Series, covered: Range, origin: datetime) -> None:
@@ -232,7 +258,7 @@ class TapeTable:
             end=end - series.step,
         )
 
-    def cached(self, series: Iterable[Series], start: datetime, end: datetime, look_back: int) -> "CachedSource":
+    def cached(self, series: Iterable[Series], start: datetime, end: datetime, look_back: int) -> CachedSource:
         """The span `(start, end]` and `look_back` records before it, in memory."""
         return CachedSource(self, series, start, end, look_back)
 
@@ -263,25 +289,3 @@ class TapeTable:
             **parameters,
         )
         return [MarketRecord(series, *row) for row in rows]
-
-
-class CachedSource:
-    """A span of the tape in memory for many questions; what lies before it is read from the table."""
-
-    def __init__(
-        self, table: TapeTable, series: Iterable[Series], start: datetime, end: datetime, look_back: int
-    ) -> None:
-        self._table = table
-        self._memory = MemorySource(
-            {one: [*table.upto(one, start, look_back), *table.between(one, start, end)] for one in series}
-        )
-        self._start = start
-
-    def upto(self, series: Series, end: datetime, count: int) -> Sequence[MarketRecord]:
-        found = self._memory.upto(series, end, count)
-        return found if len(found) == count else self._table.upto(series, end, count)
-
-    def between(self, series: Series, start: datetime, end: datetime) -> Sequence[MarketRecord]:
-        if start >= self._start:
-            return self._memory.between(series, start, end)
-        return self._table.between(series, start, end)
