@@ -26,12 +26,16 @@ class Offer:
 
 @dataclass(frozen=True)
 class Heard:
-    """What became final of a series: all its records with `after < event_end <= through`, oldest first."""
+    """What became final of a series: all its records with `after < event_end <= through`, oldest first.
+
+    `missing`: it has records there that have not come. They are fetched, and until then this is a gap.
+    """
 
     series: Series
     after: datetime
     through: datetime
     records: Sequence[MarketRecord]
+    missing: bool = False
 
 
 class Feed(Protocol):

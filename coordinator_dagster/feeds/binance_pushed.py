@@ -61,6 +61,13 @@ class PushedTicks:
         self._trades.append(trade)
         self.final = at - MICROSECOND
 
+    def forward(self, after: datetime) -> None:
+        """Something else has given all through `after`; what was pushed of later goes on waiting."""
+        self.after, self.final, self._start = after, max(self.final, after), after
+        self._records = [record for record in self._records if record.event_end > after]
+        if self.open_since and self.open_since <= after:
+            self._trades, self.open_since = [], None
+
     def advance(self, final: datetime) -> None:
         self.final = max(self.final, final)
         if self.open_since and self.open_since <= self.final:
@@ -114,6 +121,11 @@ class PushedCandles:
             self.final = opened + self.series.step
         elif closed:
             self._fates.note(self.series, "duplicate", f"the candle of {opened} was pushed twice, or fetched before")
+
+    def forward(self, after: datetime) -> None:
+        """Something else has given all through `after`; what was pushed of later goes on waiting."""
+        self.after, self.final, self.behind = after, max(self.final, after), False
+        self._records = [record for record in self._records if record.event_end > after]
 
     def advance(self, final: datetime) -> None:
         """Only closed candles advance it."""

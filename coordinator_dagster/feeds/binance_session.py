@@ -87,8 +87,11 @@ class BinanceSession:
     def resume(self, after: Mapping[Series, datetime]) -> None:
         """Go on from where REST has led; what is queued from before that is passed over."""
         for name, series in self._streams.items():
-            kind = PushedTicks if series.kind == "tick" else PushedCandles
-            self._pushed[name] = kind(series, after[series], self._fates)
+            if pushed := self._pushed.get(name):
+                pushed.forward(after[series])
+            else:
+                kind = PushedTicks if series.kind == "tick" else PushedCandles
+                self._pushed[name] = kind(series, after[series], self._fates)
         self._event_at, self.silent = time.monotonic(), False
 
     @property

@@ -48,7 +48,7 @@ class BinanceStream:
 
     async def listen(self, since: Mapping[Series, datetime]) -> AsyncIterator[Heard]:
         """As `Feed.listen`; FeedError when REST fails or no connection is made, each within its patience."""
-        after, late = dict(since), list[tuple[Series, datetime]]()
+        after = dict(since)
         while True:
             missed = await self._known_through(after)  # perhaps hours: no connection waits for them
             while heard := await self._fetch_missed(after, missed):
@@ -75,15 +75,22 @@ class BinanceStream:
                         for heard in await session.pieces():
                             after[heard.series] = heard.through
                             yield heard
-                        late += session.take_late()
-                        while late:
-                            series, at = late[0]
-                            yield await asyncio.to_thread(fetch_span, self._feed, series, at - MILLISECOND, at)
-                            late.pop(0)
+                        async for heard in self._late(session):
+                            yield heard
             except ConnectionLost as lost:
                 log.warning("%s; what was missed is fetched", lost)
             finally:
                 await session.close()
+
+    async def _late(self, session: BinanceSession) -> AsyncIterator[Heard]:
+        """Trades of times that were given already: a gap, whatever happens now, until all of their time is fetched."""
+        late = [Heard(series, at - MILLISECOND, at, [], missing=True) for series, at in session.take_late()]
+        for one in late:
+            yield one
+        for one in late:
+            heard = await asyncio.to_thread(fetch_span, self._feed, one.series, one.after, one.through)
+            if heard.records:  # else REST does not know it yet: the gap is asked for again
+                yield heard
 
     def _attempts(self) -> AsyncRetrying:
         return AsyncRetrying(

@@ -24,6 +24,7 @@ BATCH = 20_000
 LIVE_BATCH = 2_000  # while it is written no cut-off can be taken
 GAPS_AT_ONCE = 20  # asked for again in one look
 UNSERVED = "the venue has not served these candles yet"
+LATE = "a trade came after its time had been given as complete; it is fetched"
 ENDED = "the tape has ended and does not hold these candles"
 INSTANT = timedelta(microseconds=1)
 
@@ -198,6 +199,9 @@ def _batches(records: Iterator[MarketRecord], most: int) -> Iterator[list[Market
 def take_in(competition: Competition, store: Store, feed: Feed, clock: Clock, heard: Heard) -> None:
     """What a feed pushed: on the tape, known from now on. A live connection without trades is a quiet market."""
     span = (heard.after, heard.through)
+    if heard.missing:
+        store.gaps.failed(heard.series, span, clock.now(), LATE)
+        return
     _put(competition, store, feed, clock, heard.series, heard.records, span)
     store.fates.add(feed.fates.take())
 
