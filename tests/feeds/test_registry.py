@@ -62,7 +62,7 @@ def test_the_websockets_are_where_the_base_url_is_unless_they_are_set() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (Settings("Binanse"), r"FEED_PROVIDER=Binanse .* replay, simulated, binance, pyth, none \(did you mean binance\?\)"),
+        (Settings("Binanse"), r"FEED_PROVIDER=Binanse .* binance, pyth, none \(did you mean binance\?\)"),
         (Settings("qqq"), r"FEED_PROVIDER=qqq is not a feed; there are replay, simulated, binance, pyth, none$"),
         (Settings("replay"), r"FEED_TAPE_DIR is not set"),
         (Settings("simulated", []), r"FEED_ASSETS is empty; FEED_PROVIDER=simulated"),
