@@ -14,11 +14,14 @@ from coordinator_dagster.assets.model_scores import model_scores
 from coordinator_dagster.assets.predictions import predictions
 from coordinator_dagster.assets.report_schema import report_schema
 from coordinator_dagster.assets.scores import scores
+from coordinator_dagster.assets.tape_archive import tape_archive
 from coordinator_dagster.checks.asset_checks import asset_checks
 from coordinator_dagster.competition import Competition, read_competition
 from coordinator_dagster.jobs import checks_job, emission_job, loop_job, order_job
 from coordinator_dagster.live_job import live_job
 from coordinator_dagster.resources import runtime_resource
+from coordinator_dagster.retention_job import retention_job
+from coordinator_dagster.schedules.retention import retention_schedule
 from coordinator_dagster.sensors.failure import failure_sensor
 from coordinator_dagster.sensors.kept import KeptRuntime
 from coordinator_dagster.sensors.live_runs import live_run_sensor
@@ -34,6 +37,7 @@ ASSETS: tuple[Callable[[Competition], dg.AssetsDefinition], ...] = (
     leaderboard,
     report_schema,
     emission_checkpoints,
+    tape_archive,
 )
 
 
@@ -42,7 +46,7 @@ def build_definitions(competition: Competition) -> dg.Definitions:
     # These two parameters are beta and are what bulk backfills and neighbouring windows rest on.
     for parameter in ("backfill_policy", "allow_nonexistent_upstream_partitions"):
         warnings.filterwarnings("ignore", f"Parameter `{parameter}`", dg.BetaWarning)
-    loop, emission = loop_job(competition), emission_job(competition)
+    loop, emission, retention = loop_job(competition), emission_job(competition), retention_job(competition)
     live, kept = competition.settings.mode == "live", KeptRuntime(competition)
     return dg.Definitions(
         assets=[asset(competition) for asset in ASSETS],
@@ -52,8 +56,10 @@ def build_definitions(competition: Competition) -> dg.Definitions:
             emission,
             checks_job(competition),
             order_job(competition),
+            retention,
             *([live_job(competition)] if live else []),
         ],
+        schedules=[retention_schedule(competition, retention)],
         sensors=[
             *(
                 [live_run_sensor(competition, kept), watermark_sensor(competition, kept, loop, emission)]

@@ -219,6 +219,7 @@ def _record(evidence: Evidence, series: Series, name: str, moment: datetime) -> 
         "record": last if there else None,
         "last_before": None if there else last,
         "gap": None if there or ts_event is None else evidence.gap(series, ts_event),
+        "archived_in": None if there else evidence.archived_in(series, ts_event or moment),
         "restatements": evidence.restatements(series, ts_event) if ts_event else [],
         "corrections": evidence.corrections(series, ts_event) if ts_event else [],
     }

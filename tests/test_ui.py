@@ -40,7 +40,7 @@ WINDOWED = {
     "model_scores": "rank",
     "leaderboard": "rank",
 }
-GROUPS = {**WINDOWED, "report_schema": "report", "emission_checkpoints": "emit"}
+GROUPS = {**WINDOWED, "report_schema": "report", "emission_checkpoints": "emit", "tape_archive": "archive"}
 HOURS = [f"2026-01-05-{hour:02}:00" for hour in range(4)]
 SETTINGS = {
     "feed_provider": "simulated",
@@ -159,6 +159,7 @@ def test_lineage_says_what_each_asset_is(ui: Ui) -> None:
         "leaderboard": {"model_scores"},
         "report_schema": set(),
         "emission_checkpoints": {"leaderboard"},
+        "tape_archive": {"market_records"},
     }
 
 

@@ -9,6 +9,7 @@ from coordinator_dagster.cli.backfill import backfill
 from coordinator_dagster.cli.demo import demo
 from coordinator_dagster.cli.dev import dev
 from coordinator_dagster.cli.doctor import doctor
+from coordinator_dagster.cli.expire import expire
 from coordinator_dagster.cli.explain import explain
 from coordinator_dagster.cli.feed import feed
 from coordinator_dagster.cli.leaderboard import leaderboard
@@ -29,7 +30,10 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for command in (doctor, validate, replay, leaderboard, audit, explain, packs, feed, backfill, tape, demo, dev, live):
+for command in (
+    *(doctor, validate, replay, leaderboard, audit, explain, packs),
+    *(feed, backfill, tape, expire, demo, dev, live),
+):
     app.command()(command)
 app.add_typer(order, name="order")
 app.add_typer(postgres, name="postgres")

@@ -126,7 +126,8 @@ def _record(one: Record) -> str:
         lines = [f"{where}{_short(record['values'])} of {record['ts_event']}, known at {record['known_at']}"]
     else:
         last = f"the last before is of {before['ts_event']}" if before else "none before either"
-        lines = [f"{where}no record; {last}"]
+        left = f"it has left the tape by age: see {one['archived_in']}" if one["archived_in"] else None
+        lines = [f"{where}{left or f'no record; {last}'}"]
     if gap:
         lines.append(f"gap {gap['gap_start']} to {gap['gap_end']}: {gap['state']}, {gap['reason']}")
     lines += [f"restated {each['seen_at']} (does not count): {_short(each['values'])}" for each in one["restatements"]]

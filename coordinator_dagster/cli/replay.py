@@ -20,6 +20,7 @@ from coordinator_dagster.local_env import remember
 from coordinator_dagster.runtime import open_feed, open_runtime
 from coordinator_dagster.stages.ingest import contest_series
 from coordinator_dagster.store.database import Database
+from coordinator_dagster.store.restore import restore
 from coordinator_dagster.store.store import database_url, open_as_it_stands
 from coordinator_dagster.store.take_over import find_live, take_over
 from coordinator_dagster.windows import Window
@@ -73,6 +74,7 @@ def _take_over(live: str, perform_missed: bool) -> str:
     os.environ |= {"COMPETITION_START": found.start.isoformat(), "WINDOW": found.window}
     competition = read_competition()
     with closing(open_as_it_stands(competition)) as store:
+        restore(store.database, found.schema, competition.settings.tape_archive_dir / found.schema)
         take_over(store.database, found.schema, perform_missed, competition.pack.input_wait)
     last = competition.windows.at(found.last_window or found.start)
     return last.end.isoformat()

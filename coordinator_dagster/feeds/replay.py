@@ -1,12 +1,11 @@
 """A folder of recorded CSV files, played as a feed whose tape has ended for good."""
 
 import gzip
-import heapq
 import io
 import math
 import re
 import zlib
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,8 +17,8 @@ import pandas as pd
 
 from coordinator_dagster.clock import Clock
 from coordinator_dagster.errors import UserError, UserErrors
-from coordinator_dagster.feeds.base import MICROSECOND, Heard, Offer
-from coordinator_dagster.feeds.fates import Fates
+from coordinator_dagster.feeds.base import MICROSECOND, Offer
+from coordinator_dagster.feeds.folder_feed import FolderFeed
 from slots.market import Kind, MarketRecord, Series, history_record
 
 COLUMNS = {"candle": ("open", "high", "low", "close", "volume"), "tick": ("price", "quantity")}
@@ -115,27 +114,20 @@ def _parse(path: Path, series: Series, source: Path | IO[str], rows: Sequence[in
     return _Tape(times[last], values[last, :1], np.array(sums), last - starts + 1)
 
 
-class ReplayFeed:
+class ReplayFeed(FolderFeed):
     """Recorded history out of `PROVIDER_ASSET_candle_1m.csv.gz` and `PROVIDER_ASSET_tick.csv.gz` (or `.csv`).
 
     Columns: `ts_event` (UTC; a candle's open time) and `open,high,low,close,volume` or `price,quantity`. A
     tick is the last trade at its timestamp, with `quantity` (summed) and `trades` (counted) in its meta.
-    `provider` restricts the folder to one; without it the first by name serves a series that several have.
     Raises UserError for a folder that is missing, empty or holds nothing of `provider`.
     """
 
-    name = "replay"
-    fixed = True
-    every_bar = True
-
     def __init__(self, directory: Path, provider: str | None, clock: Clock) -> None:
-        self._directory, self._clock, self.fates = directory, clock, Fates()
         self._files: dict[Series, Path] = {}
         self._tapes: dict[Series, _Tape] = {}
         self._faults: list[str] = []
         if not directory.is_dir():
             raise UserError(f"FEED_TAPE_DIR: {directory} is not a folder; point it at one with recorded CSV files")
-        found: dict[Series, Path] = {}
         for path in sorted(directory.iterdir()):
             if not path.name.endswith((".csv", ".csv.gz")):
                 continue
@@ -147,26 +139,20 @@ class ReplayFeed:
                 continue
             kind: Kind = "candle" if match["granularity"] else "tick"
             series = Series(match["provider"], match["asset"], kind, match["granularity"] or "1s")
-            if (twin := found.setdefault(series, path)) != path:
+            if (twin := self._files.setdefault(series, path)) != path:
                 self._faults.append(f"{path}: {twin.name} holds the same series; remove one of them")
-        if not found and not self._faults:
-            raise UserError(f"FEED_TAPE_DIR: no *_candle_1m.csv.gz or *_tick.csv.gz in {directory}")
-        if provider is not None and all(series.provider != provider for series in found):
-            offered = ", ".join(sorted({series.provider for series in found})) or "no provider"
-            raise UserError(f"FEED_TAPE_PROVIDER={provider}: {directory} holds {offered}; choose one that is there")
-        taken: set[tuple[str, Kind, str]] = set()
-        for series in sorted(found):
-            key = (series.asset, series.kind, series.granularity)
-            if key not in taken and provider in (None, series.provider):
-                taken.add(key)
-                self._files[series] = found[series]
+        if not self._files and not self._faults:
+            below = ", ".join(sorted({one.parent.name for one in directory.glob("*/day=*/")}))
+            archives = f"; it has the archives {below}: point it at one of them" if below else ""
+            raise UserError(f"FEED_TAPE_DIR: no *_candle_1m.csv.gz or *_tick.csv.gz in {directory}{archives}")
+        super().__init__(directory, self._files, provider, clock)
 
     def list_assets(self) -> Sequence[Offer]:
         """Every series with its first `ts_event` and its last event end; UserErrors naming every bad file."""
         offers, faults = [], list(self._faults)
-        for series, path in self._files.items():
+        for series in self._chosen:
             try:
-                ends = self._tapes.get(series) or _parse_ends(path, series)
+                ends = self._tapes.get(series) or _parse_ends(self._files[series], series)
             except UserError as error:
                 faults.append(str(error))
                 continue
@@ -175,12 +161,6 @@ class ReplayFeed:
         if faults:
             raise UserErrors(faults)
         return offers
-
-    def series(self, asset: str, kind: Kind, granularity: str) -> Series:
-        for series in self._files:
-            if (series.asset, series.kind, series.granularity) == (asset, kind, granularity):
-                return series
-        raise self._absent(f"{asset}/{kind}/{granularity}")
 
     def known_through(self, series: Series) -> datetime:
         """The event end of the last record on the tape."""
@@ -192,26 +172,13 @@ class ReplayFeed:
         first, stop = np.searchsorted(tape.times, bounds)
         return tape.records(series, int(first), int(stop))
 
-    async def listen(self, since: Mapping[Series, datetime]) -> AsyncIterator[Heard]:
-        """Each record as the clock passes its event end, to the end of the tape, in that order."""
-        after, end = dict(since), datetime.max.replace(tzinfo=UTC)
-        rest = [self.fetch(one, start - one.step + MICROSECOND, end) for one, start in since.items()]
-        for record in heapq.merge(*rest, key=lambda record: (record.event_end, record.series)):
-            await self._clock.sleep_until(record.event_end)
-            yield Heard(record.series, after[record.series], record.event_end, [record])
-            after[record.series] = record.event_end
-
     def _tape(self, series: Series) -> _Tape:
-        if series not in self._files:
+        if series not in self._chosen:
             raise self._absent(str(series))
         if series not in self._tapes:
             path = self._files[series]
             self._tapes[series] = _parse(path, series, path)
         return self._tapes[series]
-
-    def _absent(self, wanted: str) -> UserError:
-        offered = ", ".join(map(str, self._files))
-        return UserError(f"{wanted} is not on the tape in {self._directory}; it holds {offered}")
 
 
 def _parse_ends(path: Path, series: Series) -> _Tape:

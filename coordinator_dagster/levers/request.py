@@ -73,11 +73,33 @@ def _cycles(runtime: Runtime, request: Request) -> list[str]:
     return [f"no cycle was performed from {request.at.isoformat()} to {last.isoformat()}; see the table `cycles`"]
 
 
+def _revise(runtime: Runtime, request: Request) -> list[str]:
+    assert request.at is not None
+    return _cycles(runtime, request) or _left_the_tape(runtime, request, request.at)
+
+
+def _left_the_tape(runtime: Runtime, request: Request, first: datetime) -> list[str]:
+    """Truths from the instant `first` on are to be found anew: what those of the market rest on must be there."""
+    since = runtime.store.expiry.cycles_from()
+    configs = runtime.store.schedule(runtime.competition).configs()
+    chosen = [one for name, one in configs.items() if request.config in (None, name)]
+    if since is None or first >= since or not any(map(runtime.competition.pack.series_of, chosen)):
+        return []
+    return [
+        f"--at={request.at}: the records of cycles before {since.isoformat()} have left the tape by age "
+        "(MARKET_RECORD_TTL_DAYS), so their truths stay as they are; choose that instant or a later one"
+    ]
+
+
 def _correct(runtime: Runtime, request: Request) -> list[str]:
     known = {str(one): one for one in runtime.store.tape.series()}
     if request.series not in known:
         there = ", ".join(known) or "none yet"
         return [f"series {request.series}: not on the tape{nearest(request.series or '', known)}; it has {there}"]
+    assert request.at is not None
+    first = first_resting_on(runtime, known[request.series], request.at)
+    if gone := _left_the_tape(runtime, request, first):
+        return gone
     record = record_at(runtime, known[request.series], request.at)
     if record is None:
         return [f"{request.series} has no record at ts_event {request.at}; a candle's ts_event is its open time"]
@@ -97,6 +119,12 @@ def record_at(runtime: Runtime, series: Series, ts_event: datetime | None) -> Ma
         return None
     found = runtime.store.tape.upto(series, ts_event + series.step, 1)
     return found[0] if found and found[0].ts_event == ts_event else None
+
+
+def first_resting_on(runtime: Runtime, series: Series, ts_event: datetime) -> datetime:
+    """The first instant of a cycle whose truth may rest on the record of that time."""
+    horizons = [one.horizon for one in runtime.store.schedule(runtime.competition).configs().values()]
+    return ts_event + series.step - max(horizons)
 
 
 def _configs(runtime: Runtime, request: Request) -> list[str]:
@@ -120,7 +148,7 @@ _CHECKS: dict[OrderKind, Callable[[Runtime, Request], list[str]]] = {
     "reinstate": _model,
     "leave": _model,
     "void": _cycles,
-    "revise": _cycles,
+    "revise": _revise,
     "correct": _correct,
     "configs": _configs,
 }

@@ -12,6 +12,7 @@ from tenacity import retry, retry_if_exception, stop_after_attempt, wait_exponen
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.jobs import checks_job_name, emission_job_name, loop_job_name, order_job_name
 from coordinator_dagster.live_job import live_job_name
+from coordinator_dagster.retention_job import retention_job_name
 
 TRIES = 4  # with their waits less than the minute that an evaluation may take
 TIMEOUT_SECONDS = 10
@@ -25,6 +26,8 @@ REMEDIES: dict[Callable[[Competition], str], str] = {
     checks_job_name: "The checks themselves could not run: mend the cause and launch the job again.",
     order_job_name: "Look whether `coordinator order list` shows the order. If it does, materialize the windows it is "
     "about; if not, give it again.",
+    retention_job_name: "Mend what the error names: nothing has left the tape that is not archived. Then launch the "
+    "job again; tonight it runs by itself.",
     emission_job_name: "Materialize emission_checkpoints of these days again; a frozen day stays as it is.",
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
@@ -12,8 +12,8 @@ from coordinator_dagster.clock import Clock
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.feeds.base import Feed, FeedError
 from coordinator_dagster.orders import Order, Orders
-from coordinator_dagster.stages.facts import Cycle, StageFailed, Truth
-from coordinator_dagster.stages.ingest import fetch_missing
+from coordinator_dagster.stages.facts import Cycle, StageFailed, Truth, Unresolved
+from coordinator_dagster.stages.ingest import fetch_missing, give_up
 from coordinator_dagster.stages.numbers import not_json
 from coordinator_dagster.windows import Window
 from slots.loader import Slot, SlotFailure
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 GIVE_UP_AFTER = timedelta(hours=24)
 NOT_YET = "the resolver has no truth yet"
-Unresolved = tuple[Cycle, str | None]  # with the reason, where it was given up before
+KEPT = "its records have left the tape by age"
 
 
 @dataclass
@@ -75,7 +75,7 @@ def resolve(
         court = _decide(competition, store, feed, clock, windows, last_chance=True)
         truths = truths + court.truths
     if not feed.fixed:  # after all has been tried, whether a cycle needs them or not
-        store.gaps.give_up(clock.now() - GIVE_UP_AFTER)
+        give_up(competition, store, clock.now() - GIVE_UP_AFTER)
     if court.faults:
         raise StageFailed("ground truths", court.faults)
     return ResolveReport(
@@ -95,8 +95,8 @@ def _decide(
     with store.settling():
         cycles = store.truths.unresolved(windows, version)
         court = _court(competition, store, feed, clock, cycles)
-        for cycle, given_up in cycles:
-            _hear(court, cycle, given_up, last_chance)
+        for one in cycles:
+            _hear(court, one, last_chance)
         store.truths.add(court.truths, version)
     return court
 
@@ -108,13 +108,13 @@ def _court(competition: Competition, store: Store, feed: Feed, clock: Clock, cyc
         name: tuple(
             feed.series(one.asset, one.kind, one.granularity) for one in competition.pack.series_of(configs[name])
         )
-        for name in sorted({cycle.config_id for cycle, _ in cycles})
+        for name in sorted({one.cycle.config_id for one in cycles})
     }
     every = sorted({one for own in series.values() for one in own})
     # Before the tape is read: what comes between the two is not in `source`, so it must not be in `through`.
     through = {name: store.tape.knowable_through(own) for name, own in series.items()}
-    first = min((cycle.performed_at for cycle, _ in cycles), default=EPOCH)
-    last = max((cycle.resolvable_at for cycle, _ in cycles), default=EPOCH)
+    first = min((one.cycle.performed_at for one in cycles), default=EPOCH)
+    last = max((one.cycle.resolvable_at for one in cycles), default=EPOCH)
     return _Court(
         slot=competition.slots("GROUND_TRUTH_RESOLVER")["GROUND_TRUTH_RESOLVER"],
         store=store,
@@ -128,8 +128,9 @@ def _court(competition: Competition, store: Store, feed: Feed, clock: Clock, cyc
     )
 
 
-def _hear(court: _Court, cycle: Cycle, given_up: str | None, last_chance: bool) -> None:
+def _hear(court: _Court, unresolved: Unresolved, last_chance: bool) -> None:
     """Decide the cycle, unless it waits for data that may come."""
+    cycle, given_up = unresolved.cycle, unresolved.given_up
     order = court.orders.truth_order(cycle.config_id, cycle.performed_at)
     external = not court.series[cycle.config_id]
     if order and order.kind == "void":
@@ -137,6 +138,9 @@ def _hear(court: _Court, cycle: Cycle, given_up: str | None, last_chance: bool) 
         return
     if given_up and not order:
         court.truths.append(Truth(cycle, "VOID", given_up, external=external, given_up=True))
+        return
+    if unresolved.kept:
+        court.truths.append(_kept(unresolved.kept, unresolved.kept_from))
         return
     try:
         truth = _find(court, cycle, order)
@@ -150,6 +154,14 @@ def _hear(court: _Court, cycle: Cycle, given_up: str | None, last_chance: bool) 
         court.waiting.append((cycle, truth))
     else:
         court.truths.append(truth)
+
+
+def _kept(truth: Truth, version: str | None) -> Truth:
+    """The truth that another version found, for this one, with the reason."""
+    if truth.reason and KEPT in truth.reason:
+        return truth
+    kept = f"kept as version {version} has it: {KEPT}"
+    return replace(truth, reason=f"{truth.reason}; {kept}" if truth.reason else kept)
 
 
 def _find(court: _Court, cycle: Cycle, order: Order | None) -> Truth | str:

@@ -194,6 +194,15 @@ class Evidence:
             ts_event=ts_event,
         )
 
+    def archived_in(self, series: Series, at: datetime) -> str | None:
+        """The file below the archive folder that has that day of a series, once it has left the tape by age."""
+        found = self._one(
+            f"select path from tape_archives, tape_expired where {KEY} and day = cast(:at as date) and :at < through",
+            **series_key(series),
+            at=at,
+        )
+        return found["path"] if found else None
+
     def _rows(self, sql: str, **parameters: Any) -> list[Record]:
         return [dict(row._mapping) for row in self._database.read(sql, **parameters)]
 

@@ -16,6 +16,7 @@ FACTS = (
     "market_records",
     "market_restatements",
     "market_ingestion_state",
+    "tape_expired",
     "inference_inputs",
     "forecasts",
     "operator_orders",
@@ -53,8 +54,8 @@ class Difference:
 def scratch_schema(database: Database, truth_version: str) -> Iterator[Database]:
     """The facts of a competition as views, and empty tables for what is settled; dropped at the end.
 
-    The cycles are those that have ended. What cannot be found again is taken over: truths from elsewhere, and
-    which cycles were given up.
+    The cycles are those that have ended. What cannot be found again is taken over: truths from elsewhere, those whose
+    records have left the tape by age, and which cycles were given up.
     """
     live, name = database.schema, f"{database.schema}_resettle"
     same = "t.prediction_config_id = c.prediction_config_id and t.performed_at = c.performed_at"
@@ -69,7 +70,8 @@ def scratch_schema(database: Database, truth_version: str) -> Iterator[Database]
         f"create table {name}.models (like {live}.models including all)",
         f"insert into {name}.models select * from {live}.models",
         f"update {name}.models set overall_score_jsonb = null, meta_jsonb = meta_jsonb - 'scored_through'",
-        f"insert into {name}.ground_truths select * from {live}.ground_truths where external and version = :version",
+        f"insert into {name}.ground_truths select * from {live}.ground_truths where version = :version "
+        f" and (external or performed_at < (select cycles_from from {live}.tape_expired))",
         # What was given up stays so in any version: under one that is nobody's it is not a result, but known.
         f"insert into {name}.ground_truths (prediction_config_id, performed_at, version, resolvable_at, status, "
         " reason, given_up) select distinct on (prediction_config_id, performed_at) prediction_config_id, "

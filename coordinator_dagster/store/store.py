@@ -8,18 +8,22 @@ from sqlalchemy import Connection, text
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.errors import UserErrors
 from coordinator_dagster.schedule import Schedule
+from coordinator_dagster.store.archive import ArchiveTable
 from coordinator_dagster.store.boards import BoardTables
 from coordinator_dagster.store.checkpoints import CheckpointTables
 from coordinator_dagster.store.configs import ConfigTable
 from coordinator_dagster.store.cycles import CycleTables
 from coordinator_dagster.store.database import Database
 from coordinator_dagster.store.embedded import start_embedded
+from coordinator_dagster.store.expiry import ExpiryTable
+from coordinator_dagster.store.fates import FateTable
 from coordinator_dagster.store.gaps import GapTable
 from coordinator_dagster.store.leases import LeaseTable
 from coordinator_dagster.store.orders import OrderTable
 from coordinator_dagster.store.scores import ScoreTables
 from coordinator_dagster.store.settling import SettlingTable
 from coordinator_dagster.store.tape import TapeTable
+from coordinator_dagster.store.tape_status import TapeStatus
 from coordinator_dagster.store.truths import TruthTable
 
 
@@ -36,6 +40,8 @@ class Store:
         self.database = database
         self.tape = TapeTable(database)
         self.gaps = GapTable(database)
+        self.fates = FateTable(database)
+        self.tape_status = TapeStatus(database)
         self.cycles = CycleTables(database)
         self.truths = TruthTable(database)
         self.scores = ScoreTables(database)
@@ -45,6 +51,8 @@ class Store:
         self.leases = LeaseTable(database)
         self.checkpoints = CheckpointTables(database)
         self.settled = SettlingTable(database)
+        self.archive = ArchiveTable(database)
+        self.expiry = ExpiryTable(database)
 
     def schedule(self, competition: Competition) -> Schedule:
         """What is due when, as things stand."""

@@ -2,8 +2,11 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
-from coordinator_dagster.stages.facts import Cycle, Truth
+from sqlalchemy.engine import Row
+
+from coordinator_dagster.stages.facts import Cycle, Truth, Unresolved
 from coordinator_dagster.store.database import Database
 from coordinator_dagster.windows import Window
 
@@ -54,22 +57,24 @@ class TruthTable:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def unresolved(self, windows: Sequence[Window], version: str) -> list[tuple[Cycle, str | None]]:
-        """The performed cycles of these windows that have no truth in this version, in order of time.
-
-        With each comes why it was given up in another version, if it was.
-        """
+    def unresolved(self, windows: Sequence[Window], version: str) -> list[Unresolved]:
+        """The performed cycles of these windows that have no truth in this version, in order of time."""
         rows = self._database.read(
             "select c.prediction_config_id, c.performed_at, c.resolvable_at, c.status, c.reason, c.cut_off, "
             " c.answer_by, c.scope_key, c.scope_jsonb, "
-            f" (select max(reason) from ground_truths g where {SAME} and g.given_up) "
-            f"from cycles c where {IN_WINDOWS} and c.status = 'PERFORMED' "
+            f" (select max(reason) from ground_truths g where {SAME} and g.given_up) as given_up, "
+            " k.version as kept_from, k.status as kept_status, k.reason as kept_reason, k.truth_jsonb, k.order_id, "
+            " k.given_up as kept_given_up "
+            "from cycles c cross join tape_expired e left join lateral ("
+            f" select * from ground_truths g where {SAME} and not g.external and c.performed_at < e.cycles_from "
+            " order by g.resolved_at desc limit 1) k on true "
+            f"where {IN_WINDOWS} and c.status = 'PERFORMED' "
             f" and not exists (select from ground_truths g where {SAME} and g.version = :version) "
             "order by c.performed_at, c.prediction_config_id",
             **settling(windows),
             version=version,
         )
-        return [(Cycle(*row[:-1]), row[-1]) for row in rows]
+        return [_unresolved(row) for row in rows]
 
     def add(self, truths: Sequence[Truth], version: str) -> None:
         if not truths:
@@ -95,3 +100,18 @@ class TruthTable:
                     for one in truths
                 ),
             )
+
+
+def _unresolved(row: Row[Any]) -> Unresolved:
+    cycle = Cycle(*row[:9])  # type: ignore[call-arg]
+    if row.kept_from is None:
+        return Unresolved(cycle, row.given_up)
+    kept = Truth(
+        cycle,
+        row.kept_status,
+        row.kept_reason,
+        row.truth_jsonb,
+        order=row.order_id,
+        given_up=row.kept_given_up,
+    )
+    return Unresolved(cycle, row.given_up, kept, row.kept_from)

@@ -14,9 +14,10 @@ from coordinator_dagster.replay import replay
 from coordinator_dagster.runtime import open_runtime
 from tests.audit.conftest import Clean
 from tests.audit.seeds import RULES_1_TO_3, RULES_4_TO_7, Seed
+from tests.audit.seeds_of_retention import RETENTION
 from tests.audit.seeds_of_settling import RULES_8_AND_9, RULES_11_AND_12, RULES_13_TO_15
 
-SEEDS = [*RULES_1_TO_3, *RULES_4_TO_7, *RULES_8_AND_9, *RULES_11_AND_12, *RULES_13_TO_15]
+SEEDS = [*RULES_1_TO_3, *RULES_4_TO_7, *RULES_8_AND_9, *RULES_11_AND_12, *RULES_13_TO_15, *RETENTION]
 PROMISED = {1, 2, 3, 5, 6, 7, 9, 11, 12, 13, 14, 15}
 
 

@@ -2,7 +2,7 @@
 -- asset: ground_truths
 -- title: a price of a truth is not the last trade at or before its time
 -- Truths of the default shape only. A trade that came after a quiet moment had its price changes nothing: what was on
--- the tape when the truth was found counts.
+-- the tape when the truth was found counts. Where that has begun to leave the tape, a newer version's is an older one.
 with priced_by as materialized (
     select distinct on (c.id, s.spec->>'asset') c.id, s.spec->>'asset' as asset, s.spec->>'kind' as kind,
            s.spec->>'granularity' as granularity
@@ -20,6 +20,7 @@ with priced_by as materialized (
         ('resolved_price', g.resolvable_at, g.truth_jsonb->'resolved_price')) p(name, at, price)
     where g.performed_at >= :start and g.performed_at < :end and g.status = 'RESOLVED' and not g.external
       and g.truth_jsonb ?& array['asset', 'entry_price', 'resolved_price', 'source']
+      and (g.performed_at < (select cycles_from from tape_expired)) is not true
 ), tape as materialized (
     select provider, asset, granularity, min(ts_event) as since
     from market_records where kind = 'tick' group by provider, asset, granularity

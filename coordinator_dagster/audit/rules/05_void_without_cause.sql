@@ -19,6 +19,7 @@ with priced_by as materialized (
     join priced_by p on p.id = g.prediction_config_id and p.kind = 'candle'
     where g.performed_at >= :start and g.performed_at < :end
       and g.status = 'VOID' and g.order_id is null and not g.given_up
+      and (g.performed_at < (select cycles_from from tape_expired)) is not true  -- an older version's verdict stays
       and not exists (select from operator_orders where kind = 'end' and given_at <= g.resolved_at)
       and exists (select from slot_versions v
                   where v.detail_jsonb->>'truth_version' = g.version
