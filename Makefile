@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: help setup demo live dev test check crash equivalence kills bench clean
+.PHONY: help setup demo live dev test check crash equivalence faults kills bench clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
@@ -40,6 +40,9 @@ crash: setup ## kill -9 at every point of every asset, and at many random ones: 
 
 kills: setup ## kill -9 whatever runs live, one after the other, while cycles go on: a quarter of an hour
 	COORDINATOR_TEST_KILLS_LIVE=1 $(BIN)/pytest -s -m kills $(ARGS)
+
+faults: setup ## 200 seeds of a venue that fails at random, the tape against what it held: half an hour
+	COORDINATOR_TEST_SEEDS=200 $(BIN)/pytest -s --timeout 7200 -m faults $(ARGS)
 
 equivalence: setup ## an hour of realtime and one of tournament, live at 20x against the stand-in exchange, and their replays
 	COORDINATOR_TEST_WHOLE_HOUR=1 $(BIN)/pytest --timeout 1200 tests/live/test_equivalence.py $(ARGS)
