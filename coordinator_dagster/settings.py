@@ -55,7 +55,7 @@ class Settings(BaseSettings):
     feed_tape_provider: str | None = Field(None, description="which provider's files; unset: first by name")
 
     market_record_ttl_days: int = Field(90, ge=0, description="older months of the tape go, archived; 0: none does")
-    tape_archive_dir: Path = Field(Path(".coordinator/archive"), description="Parquet of the tape, before it goes")
+    tape_archive_dir: Path = Field(Path("tape_archive"), description="Parquet of the tape, before it goes")
 
     models_dir: Path = Field(Path("examples/models"), description="the local runner's models")
     model_runner_timeout_seconds: float = Field(60, gt=0, description="a model is killed after that")

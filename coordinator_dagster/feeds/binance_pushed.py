@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from coordinator_dagster.feeds.base import MICROSECOND, FeedError, Heard
-from coordinator_dagster.feeds.binance_records import EPOCH, candle_record, moment, tick_record
+from coordinator_dagster.feeds.binance_records import EPOCH, MILLISECOND, candle_record, moment, tick_record
 from coordinator_dagster.feeds.fates import Fates
+from coordinator_dagster.ranges import Range
 from slots.market import MarketRecord, Series
 
 log = logging.getLogger(__name__)
@@ -21,16 +22,16 @@ class PushedTicks:
     """A series of ticks out of the stream `aggTrade`, from `after` on; all before that has been given already.
 
     `final`: nothing at or before it is still to come. `open_since`: the newest tick that is not final yet. `late`:
-    times that had been given as final when a trade of them came.
+    spans that had been given as final when it turned out that trades of them had not come.
     """
 
     behind = False
 
     def __init__(self, series: Series, after: datetime, fates: Fates) -> None:
         self.series, self.after, self.final, self._fates = series, after, after, fates
-        self.late: list[datetime] = []
+        self.late: list[Range] = []
         self.open_since: datetime | None = None
-        self._start = after
+        self._start = self._seen = after  # what was pushed through `_start` others have given; the newest trade's time
         self._first_id, self._next_id = 0, 0  # ids seen: from the first, up to but without the next
         self._trades: list[Mapping[str, Any]] = []  # of the newest millisecond
         self._records: list[MarketRecord] = []
@@ -44,13 +45,14 @@ class PushedTicks:
         if self._next_id and number != self._next_id:
             lost = f"trade {number} came where {self._next_id} was due"
             self._fates.note(self.series, "disordered", lost)
+            self._is_late(at - MILLISECOND if number < self._next_id else self._seen, at)
             raise ConnectionLost(f"{self.series}: {lost}")
-        self._first_id, self._next_id = self._first_id or number, number + 1
+        self._first_id, self._next_id, self._seen = self._first_id or number, number + 1, at
         if at <= self._start:
             return
         if at <= self.after:
             log.warning("%s: trade %d, of %s, came when that time was given as final", self.series, number, at)
-            self.late.append(at)
+            self._is_late(at - MILLISECOND, at)
             return
         if at <= self.final:
             raise ConnectionLost(f"{self.series}: trade {number}, of {at}, came when later ones were final")
@@ -64,6 +66,7 @@ class PushedTicks:
     def forward(self, after: datetime) -> None:
         """Something else has given all through `after`; what was pushed of later goes on waiting."""
         self.after, self.final, self._start = after, max(self.final, after), after
+        self._seen = max(self._seen, after)
         self._records = [record for record in self._records if record.event_end > after]
         if self.open_since and self.open_since <= after:
             self._trades, self.open_since = [], None
@@ -89,6 +92,12 @@ class PushedTicks:
         """The first tick that is final and has not been given."""
         return self._records[0].event_end if self._records else None
 
+    def _is_late(self, start: datetime, end: datetime) -> None:
+        """What of a span, of which trades have not come, was given."""
+        start, end = max(start, self._start), min(end, self.after)
+        if start < end:
+            self.late.append((start, end))
+
     def _close(self) -> None:
         if self._trades:
             self._records.append(tick_record(self.series, self._trades))
@@ -105,7 +114,7 @@ class PushedCandles:
 
     def __init__(self, series: Series, after: datetime, fates: Fates) -> None:
         self.series, self.after, self.final, self.behind, self._fates = series, after, after, False, fates
-        self.late: list[datetime] = []
+        self.late: list[Range] = []
         self._records: list[MarketRecord] = []
 
     def take(self, message: Mapping[str, Any]) -> None:

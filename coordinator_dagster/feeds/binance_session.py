@@ -115,9 +115,10 @@ class BinanceSession:
             await self._ask()
         return found
 
-    def take_late(self) -> list[tuple[Series, datetime]]:
-        """The times, given as final already, of which a trade has come since: only REST knows all of such a time."""
-        late = [(one.series, at) for one in self._pushed.values() for at in one.late]
+    def take_late(self) -> list[Heard]:
+        """The spans, given as final already, of which trades had not come: only REST knows all of them."""
+        pushed = self._pushed.values()
+        late = [Heard(one.series, *span, [], missing=True) for one in pushed for span in one.late]
         for one in self._pushed.values():
             one.late = []
         return late

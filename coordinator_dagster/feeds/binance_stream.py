@@ -13,7 +13,6 @@ from websockets.exceptions import WebSocketException
 from coordinator_dagster.clock import Clock
 from coordinator_dagster.feeds.base import Feed, Heard, fetch_span
 from coordinator_dagster.feeds.binance_pushed import ConnectionLost
-from coordinator_dagster.feeds.binance_records import MILLISECOND
 from coordinator_dagster.feeds.binance_session import BinanceSession
 from slots.market import Series
 
@@ -79,12 +78,14 @@ class BinanceStream:
                             yield heard
             except ConnectionLost as lost:
                 log.warning("%s; what was missed is fetched", lost)
+                async for heard in self._late(session):
+                    yield heard
             finally:
                 await session.close()
 
     async def _late(self, session: BinanceSession) -> AsyncIterator[Heard]:
         """Trades of times that were given already: a gap, whatever happens now, until all of their time is fetched."""
-        late = [Heard(series, at - MILLISECOND, at, [], missing=True) for series, at in session.take_late()]
+        late = session.take_late()
         for one in late:
             yield one
         for one in late:

@@ -118,7 +118,7 @@ def _stands(folder: Path, file: DayFile, archived: Archived | None, rows: int, t
 def _is_intact(path: Path, archived: Archived) -> bool:
     try:
         return path.stat().st_size == archived.bytes and _sha256(path) == archived.sha256
-    except FileNotFoundError:
+    except OSError:
         return False
 
 

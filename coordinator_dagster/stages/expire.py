@@ -76,10 +76,10 @@ def expire(
         store.expiry.free()  # what one that was killed had taken off the tape
         report.archived = archive(competition, store, unfinished(competition, store, feed, clock), progress)
         for verdict in plan(competition, store, feed, clock):
-            if verdict.fate == "goes":
+            if verdict.fate == "goes" and not report.held:  # none before an older one
                 _let_go(competition, store, verdict, progress, report)
-            elif verdict.fate == "held":
-                report.held[verdict.month.name] = verdict.why
+            elif verdict.fate != "kept":
+                report.held[verdict.month.name] = verdict.why if verdict.fate == "held" else "an older month stays"
     return report
 
 

@@ -17,6 +17,7 @@ from tests.faults.plan import Plan
 from tests.faults.truth import SERIES, truth
 
 LOOK_SECONDS = 0.3
+IN_FLIGHT_SECONDS = 1.0  # from a trade to its push or its answer, on a machine with little time for it
 STATE = "select provider, asset, kind, granularity, complete_through from market_ingestion_state"
 STANDING = (
     "select provider, asset, kind, granularity, gap_start, gap_end from market_gaps where state in ('open', 'healing')"
@@ -71,8 +72,8 @@ class Watcher:
         self.faults: list[str] = []
         self.looks = self.brief = 0
         self._last = Look(clock.now())
-        self._told: list[MarketRecord] = []
-        self._suspects: dict[tuple[Series, datetime], str] = {}
+        self._told: set[tuple[Series, datetime]] = set()
+        self._suspects: dict[tuple[Series, datetime], float] = {}  # when each hole was seen first, real seconds
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -92,9 +93,9 @@ class Watcher:
             self.faults.append(f"{self._name}: the watcher died: {error!r}")
 
     def check(self, found: Look) -> None:
-        """Where the venue had said that there was no trade, a later one's number tells, and that gap is seen then."""
+        """What is wrong in a snapshot. A hole may be one for as long as what fills it can be in flight."""
         self.looks += 1
-        suspects: dict[tuple[Series, datetime], str] = {}
+        now, suspects = time.monotonic(), dict[tuple[Series, datetime], float]()
         for series, records in self._truth.items():
             known, there = {one.ts_event for one in records}, found.there.get(series, set())
             for at in sorted(there - known):
@@ -102,21 +103,18 @@ class Watcher:
             newest = max(there, default=None)
             if newest and newest + series.step > found.at:
                 self._fault(f"{series}: the record of {newest} was there at {found.at}")
-            before, now = self._last.through.get(series), found.through.get(series)
-            if before and (now is None or now < before):
-                self._fault(f"{series}: complete_through went back from {before} to {now}")
+            before, through = self._last.through.get(series), found.through.get(series)
+            if before and (through is None or through < before):
+                self._fault(f"{series}: complete_through went back from {before} to {through}")
             for record in filter(found.hole, records):
-                gaps = [f"{a:%H:%M:%S.%f}-{b:%H:%M:%S.%f}" for a, b in found.gaps.get(series, [])]
-                hole = f"{series}: no record of {record.ts_event} at {found.at}, complete through {now}, gaps {gaps}"
-                if record in self._told:
-                    continue
-                if series.kind == "candle" or not self._plan.withheld(record.ts_event):
-                    self._told.append(record)
-                    self._fault("not visible: " + hole)
-                elif newest and newest > record.ts_event:  # before, the venue said that there was no trade
-                    suspects[series, record.ts_event] = hole
-        for key in suspects.keys() & self._suspects.keys():
-            self._fault("not visible: " + suspects[key])
+                at = record.ts_event
+                if series.kind == "tick" and self._plan.withheld(at) and not (newest and newest > at):
+                    continue  # the venue says that there was no trade; a later one's number tells that there was
+                since = suspects[series, at] = self._suspects.get((series, at), now)
+                if now - since > IN_FLIGHT_SECONDS and (series, at) not in self._told:
+                    self._told.add((series, at))
+                    gaps = [f"{a:%H:%M:%S.%f}-{b:%H:%M:%S.%f}" for a, b in found.gaps.get(series, [])]
+                    self._fault(f"not visible: {series}: {at} at {found.at}, complete through {through}, gaps {gaps}")
         self.brief += len(self._suspects.keys() - suspects.keys())
         self._last, self._suspects = found, suspects
 

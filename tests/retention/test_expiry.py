@@ -1,7 +1,5 @@
 """Months of the tape leave it: archived whole, never needed any more, and what was settled of them stays."""
 
-import threading
-import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,7 +16,6 @@ from coordinator_dagster.runtime import Runtime, open_runtime
 from coordinator_dagster.stages import expire
 from coordinator_dagster.stages.archive import archive_folder
 from coordinator_dagster.stages.facts import StageFailed
-from coordinator_dagster.store import expiry
 from slots.market import Series, history_record
 from tests.retention.conftest import END, HOLE, START, Make, replay_all
 from tests.tables import settled_tables
@@ -183,7 +180,7 @@ def test_what_comes_between_archiving_and_leaving_is_seen(slow: Make, monkeypatc
 
 def test_a_month_stays_while_a_file_of_it_cannot_be_right(slow: Make) -> None:
     made = slow()
-    path = archive_folder(made) / "day=2026-01-30" / "asset=BTC" / "kind=tick" / "binance-1s.parquet"
+    path = archive_folder(made) / "day=2026-01-30/asset=BTC/kind=tick/binance-1s.parquet"
     with open_runtime(made) as runtime:
         replay_all(runtime)
         runtime.archive([datetime(2026, 1, day, tzinfo=UTC).date() for day in range(27, 32)])
@@ -270,32 +267,3 @@ def test_orders_that_need_what_has_left_are_refused(slow: Make) -> None:
             ("by the operator: too late to revise",)
         ]
         assert audited(runtime) == []
-
-
-def test_nobody_is_held_up_while_a_month_waits_for_a_tape_in_use(slow: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(expiry, "TRY_SECONDS", 1.5)
-    monkeypatch.setattr(expiry.ExpiryTable._leave.retry, "stop", expiry.stop_after_delay(1.5))
-    waits: list[float] = []
-    with open_runtime(slow()) as runtime:
-        replay_all(runtime)
-        over, engine = threading.Event(), runtime.store.database.engine
-
-        def look() -> None:
-            with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-                while not over.is_set():
-                    began = time.monotonic()
-                    connection.exec_driver_sql("select max(ts_event) from market_records")
-                    waits.append(time.monotonic() - began)
-
-        looking = threading.Thread(target=look)
-        with engine.connect() as auditor, auditor.begin():
-            auditor.exec_driver_sql("select count(*) from market_records")  # and goes on for minutes
-            looking.start()
-            report = runtime.expire()
-            over.set()
-        looking.join()
-        assert list(report.held) == ["2026-01"]
-        assert "the tape was in use" in report.held["2026-01"]
-        assert len(waits) > 20
-        assert max(waits) < 0.6, "a tenth of a second, and what the machine takes"
-        assert list(runtime.expire().gone) == ["2026-01"]
