@@ -3,16 +3,15 @@
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import httpx
-from tenacity import RetryCallState, Retrying, retry_if_exception, stop_before_delay, wait_exponential
 
 from coordinator_dagster.feeds.base import FeedError
 from coordinator_dagster.feeds.binance_budget import WeightBudget
 from coordinator_dagster.feeds.binance_records import NONSENSE
 from coordinator_dagster.feeds.fates import Fates
+from coordinator_dagster.feeds.refusals import Refusal, asking_again
 from slots.market import NoPrice
 
 METHODS = {  # endpoint -> what python-binance calls it
@@ -29,29 +28,6 @@ Ask = Callable[[str, dict[str, Any]], tuple[Any, Mapping[str, str]]]  # the answ
 Read = TypeVar("Read")
 
 
-@dataclass(eq=False)
-class _Refusal(Exception):
-    """No data: what came instead (`status` 0: nothing), and how many seconds the venue asks us to wait."""
-
-    status: int
-    body: str
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def wait(self) -> float:
-        """Seconds; the header's other form, a date, is not one that this venue sends."""
-        seconds = self.headers.get("Retry-After", "")
-        return float(seconds) if seconds.isdigit() else 0.0
-
-    @property
-    def may_pass(self) -> bool:
-        """Overload, bans, faults of the server, a broken line or a torn answer; not a refused question."""
-        return self.status in (0, 200, 408, 418, 429) or self.status >= 500
-
-    def __str__(self) -> str:
-        return f"{f'HTTP {self.status}' if self.status else 'no answer'}: {self.body[:200]}"
-
-
 def _by_library(base_url: str) -> Ask:
     """Ask through python-binance; raises what its import raises (here, for it takes half a second)."""
     from binance import Client
@@ -65,11 +41,11 @@ def _by_library(base_url: str) -> Ask:
         try:
             return getattr(client, METHODS[endpoint])(**params), client.response.headers
         except BinanceAPIException as error:
-            raise _Refusal(error.status_code, error.response.text, error.response.headers) from error
+            raise Refusal(error.status_code, error.response.text, error.response.headers) from error
         except BinanceRequestException as error:  # what came is not JSON
-            raise _Refusal(200, str(error)) from error
+            raise Refusal(200, str(error)) from error
         except RequestException as error:
-            raise _Refusal(0, repr(error)) from error
+            raise Refusal(0, repr(error)) from error
 
     return ask
 
@@ -81,21 +57,15 @@ def _by_http(base_url: str) -> Ask:
         try:
             answer = client.get(endpoint, params=params)
         except httpx.HTTPError as error:
-            raise _Refusal(0, repr(error)) from error
+            raise Refusal(0, repr(error)) from error
         if not answer.is_success:
-            raise _Refusal(answer.status_code, answer.text, answer.headers)
+            raise Refusal(answer.status_code, answer.text, answer.headers)
         try:
             return answer.json(), answer.headers
         except ValueError as error:
-            raise _Refusal(200, f"not JSON: {answer.text}") from error
+            raise Refusal(200, f"not JSON: {answer.text}") from error
 
     return ask
-
-
-def _pause(state: RetryCallState) -> float:
-    error = state.outcome.exception() if state.outcome else None
-    backoff = wait_exponential(multiplier=0.1, max=10)(state)
-    return max(backoff, error.wait if isinstance(error, _Refusal) else 0.0)
 
 
 def _weight_limit(exchange_info: Any) -> int:
@@ -127,26 +97,21 @@ class BinanceRest:
         """
         if self.budget.needs_limit and endpoint != "exchangeInfo":
             self.budget.limit = self.ask("exchangeInfo", _weight_limit)
-        retrying = Retrying(
-            retry=retry_if_exception(lambda error: isinstance(error, _Refusal) and error.may_pass),
-            wait=_pause,
-            stop=stop_before_delay(self._patience),
-            reraise=True,
-        )
+        retrying = asking_again(self._patience)
         try:
             return retrying(self._once, endpoint, read, params)
-        except _Refusal as refusal:
+        except Refusal as refusal:
             url, tries = httpx.URL(f"{self.url}/api/v3/{endpoint}", params=params), retrying.statistics
             raise FeedError(f"GET {url}: {refusal} (attempts: {tries['attempt_number']})") from refusal
 
     def _once(self, endpoint: str, read: Callable[[Any], Read], params: dict[str, Any]) -> Read:
         pause = self.budget.reserve()
         if pause > self._patience:
-            raise _Refusal(429, "the venue asked this address to wait", {"Retry-After": f"{pause:.0f}"})
+            raise Refusal(429, "the venue asked this address to wait", {"Retry-After": f"{pause:.0f}"})
         time.sleep(pause)
         try:
             answer, headers = self._answer(endpoint, params)
-        except _Refusal as refusal:
+        except Refusal as refusal:
             self.budget.saw(refusal.headers)
             self.budget.wait_for(refusal.wait)
             raise
@@ -156,13 +121,13 @@ class BinanceRest:
         except NONSENSE as error:
             if isinstance(error, NoPrice):
                 self._fates.refuse(error)
-            raise _Refusal(200, f"nonsense: {error!r}", headers) from error
+            raise Refusal(200, f"nonsense: {error!r}", headers) from error
 
     def _answer(self, endpoint: str, params: dict[str, Any]) -> tuple[Any, Mapping[str, str]]:
         try:
             return self._transport(endpoint, params)
         except Exception as error:
-            if isinstance(error, _Refusal) or self.transport == "http":
+            if isinstance(error, Refusal) or self.transport == "http":
                 raise
             self._fall_back(error)  # no answer of the venue: the library itself is broken
             return self._transport(endpoint, params)

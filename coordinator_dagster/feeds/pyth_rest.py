@@ -3,18 +3,17 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import httpx
 from pydantic import SecretStr
-from tenacity import RetryCallState, Retrying, retry_if_exception, stop_before_delay, wait_exponential
 
 from coordinator_dagster.errors import UserError
 from coordinator_dagster.feeds.base import FeedError
 from coordinator_dagster.feeds.fates import Fates
 from coordinator_dagster.feeds.pyth_records import NONSENSE, refuse
+from coordinator_dagster.feeds.refusals import Refusal, asking_again
 
 TIMEOUT_SECONDS = 10.0
 PATIENCE_SECONDS = 70.0  # who asks too often is shut out for a minute
@@ -49,35 +48,6 @@ class RequestBudget:
             self._not_before = max(self._not_before, time.monotonic() + seconds)
 
 
-@dataclass(eq=False)
-class Refusal(Exception):
-    """No data: what came instead (`status` 0: nothing), and how many seconds the venue asks us to wait."""
-
-    status: int
-    body: str
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def wait(self) -> float:
-        seconds = self.headers.get("Retry-After", "")
-        return float(seconds) if seconds.isdigit() else 0.0
-
-    @property
-    def may_pass(self) -> bool:
-        """Overload, faults of the server, a broken line or a torn answer; not a refused question."""
-        return self.status in (0, 200, 408, 429) or self.status >= 500
-
-    def __str__(self) -> str:
-        hint = " (does it want a FEED_API_KEY, or another one?)" if self.status in (401, 403) else ""
-        return f"{f'HTTP {self.status}' if self.status else 'no answer'}: {self.body[:200]}{hint}"
-
-
-def pause_before_retry(state: RetryCallState) -> float:
-    error = state.outcome.exception() if state.outcome else None
-    backoff = wait_exponential(multiplier=0.1, max=10)(state)
-    return max(backoff, error.wait if isinstance(error, Refusal) else 0.0)
-
-
 class PythRest:
     """Questions to any of Pyth's addresses, each repeated for at most `patience` seconds, with growing pauses.
 
@@ -97,12 +67,7 @@ class PythRest:
 
         FeedError with URL, status and body, or with what is wrong, when patience is over.
         """
-        retrying = Retrying(
-            retry=retry_if_exception(lambda error: isinstance(error, Refusal) and error.may_pass),
-            wait=pause_before_retry,
-            stop=stop_before_delay(self.patience),
-            reraise=True,
-        )
+        retrying = asking_again(self.patience)
         asked = str(httpx.URL(url, params=params))
         try:
             return retrying(self._once, asked, read)
@@ -123,7 +88,8 @@ class PythRest:
 
     def refusal(self, answer: httpx.Response) -> Refusal:
         """What an answer without success says; until when it asks to wait is kept to by everybody here."""
-        refusal = Refusal(answer.status_code, self.hide_key(answer.text), answer.headers)
+        hint = "(does it want a FEED_API_KEY, or another one?) " if answer.status_code in (401, 403) else ""
+        refusal = Refusal(answer.status_code, hint + self.hide_key(answer.text), answer.headers)
         self._budget.wait_for(refusal.wait)
         return refusal
 

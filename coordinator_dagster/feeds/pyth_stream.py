@@ -20,7 +20,8 @@ from coordinator_dagster.feeds.fates import Fates
 from coordinator_dagster.feeds.pyth_prices import PythPrices
 from coordinator_dagster.feeds.pyth_pushed import PushedPrices
 from coordinator_dagster.feeds.pyth_records import EPOCH, NONSENSE, SECOND, moment, price_update, refuse, same_id
-from coordinator_dagster.feeds.pyth_rest import TIMEOUT_SECONDS, Refusal, pause_before_retry
+from coordinator_dagster.feeds.pyth_rest import TIMEOUT_SECONDS
+from coordinator_dagster.feeds.refusals import Refusal, may_pass, pause_before_retry
 from slots.market import Series
 
 # Real seconds, however fast the contest's clock runs
@@ -120,7 +121,7 @@ class PythStream:
 
     async def _connect(self, client: httpx.AsyncClient, stack: AsyncExitStack) -> EventSource:
         retrying = AsyncRetrying(
-            retry=retry_if_exception(lambda error: isinstance(error, Refusal) and error.may_pass),
+            retry=retry_if_exception(may_pass),
             wait=pause_before_retry,
             stop=stop_before_delay(self._rest.patience),
             reraise=True,

@@ -20,7 +20,7 @@ def trade(number: int, seconds: float) -> dict[str, object]:
 
 @pytest.fixture
 def pushed() -> PushedTicks:
-    """It has given all through the fifth second, because the venue's clock said so; the newest trade is of the third."""
+    """It has given all through the fifth second, for the venue's clock said so; the newest trade is of the third."""
     pushed = PushedTicks(TICK, NOW, Fates())
     pushed.take(trade(10, 3))
     pushed.advance(NOW + 5 * SECOND)

@@ -165,7 +165,7 @@ def test_the_key_is_sent_and_never_told(caplog: pytest.LogCaptureFixture) -> Non
     with canned(lambda path: (403, f"not for Bearer {KEY}")) as venue:
         for key, sent in ((SecretStr(KEY), f"Bearer {KEY}"), (None, None)):
             for series in (CANDLES, TICKS):
-                with pytest.raises(FeedError, match=r"HTTP 403: not for Bearer .*FEED_API_KEY") as error:
+                with pytest.raises(FeedError, match=r"HTTP 403: .*FEED_API_KEY.*not for Bearer") as error:
                     list(feed(venue.url, api_key=key).fetch(series, T0, NOW))
                 assert (KEY in str(error.value)) == (key is None)  # nobody told it there: the venue made it up
                 assert venue.keys.pop() == sent
