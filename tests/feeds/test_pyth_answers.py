@@ -172,7 +172,7 @@ def test_the_key_is_sent_and_never_told(caplog: pytest.LogCaptureFixture) -> Non
         latest = hermes(lambda second: published(ASKED))
         venue.answer = lambda path: (403, f"no stream for {KEY}") if "stream" in path else latest(path)
         listening = feed(venue.url, api_key=SecretStr(KEY)).listen({TICKS: NOW})
-        with pytest.raises(FeedError, match=r"no stream: HTTP 403: no stream for \(the key\)"):
+        with pytest.raises(FeedError, match=r"no stream: HTTP 403: .*no stream for \(the key\)"):
             asyncio.run(anext(listening))  # type: ignore[arg-type]
         assert set(venue.keys) == {f"Bearer {KEY}"}
         venue.answer = lambda path: (200, f"{{torn {KEY}")
