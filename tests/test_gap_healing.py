@@ -123,15 +123,20 @@ def test_missing_trade_ids_are_a_gap_that_data_or_three_agreeing_answers_end(run
 
 def test_an_unanswered_range_is_passed_over_after_a_day(runtime: Runtime) -> None:
     runtime.feed.fails_at = at(-200)
-    with pytest.raises(FeedError):
-        runtime.ingest(windows(runtime))
+    for series in (TICKS, CANDLES):
+        pack = runtime.competition.pack
+        only = [one for one in pack.series if one.kind == series.kind]
+        object.__setattr__(runtime.competition, "pack", pack.model_copy(update={"series": only}))
+        with pytest.raises(FeedError):
+            runtime.ingest(windows(runtime))
+        object.__setattr__(runtime.competition, "pack", pack)
     runtime.clock.moment = at(120) + timedelta(hours=24)
-    assert rows(runtime, BEFORE_FIRST)[0][2:] == ("open", 0, "the venue is down")
+    gaps = "select gap_start, gap_end, state, reason from market_gaps"
+    assert rows(runtime, gaps) == [(at(-120), at(120), "open", "the venue is down")] * 2
     give_up(runtime.competition, runtime.store, runtime.clock.moment - timedelta(hours=24))
-    assert rows(runtime, BEFORE_FIRST) == [
-        (at(-120), at(120), "GIVEN_UP", 0, "the venue did not serve it within a day; last: the venue is down")
-    ]
-    assert complete_through(runtime) == at(120), "the tape goes on behind it"
+    reason = "the venue did not serve it within a day; last: the venue is down"
+    assert rows(runtime, gaps) == [(at(-120), at(120), "GIVEN_UP", reason)] * 2
+    assert {complete_through(runtime, one) for one in (TICKS, CANDLES)} == {at(120)}, "the tape goes on behind it"
 
 
 def test_a_silent_market_on_a_live_connection_ends_what_a_failure_had_opened(runtime: Runtime) -> None:

@@ -1,6 +1,7 @@
 """Binance Spot as a feed: closed klines, and the last trade of each millisecond."""
 
 import difflib
+import threading
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import groupby, pairwise
@@ -62,6 +63,7 @@ class BinanceFeed:
             )
         self._assets, self._clock, self._quote = list(assets), clock, quote
         self.fates, self._patience, self._flush = Fates(), patience, flush
+        self._lock, self._said = threading.Lock(), dict[Series, datetime]()
         self._offset, self._measured = timedelta(0), datetime.min.replace(tzinfo=UTC)
         self._rest, self.stream_url = BinanceRest(base_url, self.fates, patience), stream_url.rstrip("/")
 
@@ -99,9 +101,16 @@ class BinanceFeed:
         return Series("binance", asset, kind, granularity)
 
     def known_through(self, series: Series) -> datetime:
-        """The venue's time, floored to the step of a candle, or less the flush delay for ticks."""
+        """The venue's time, floored to the step of a candle, or less the flush delay for ticks.
+
+        What has been said once holds, also when the venue's clock turns out to be behind: who asks for a range by it
+        must not get less than that without a word.
+        """
         now = self._venue_now()
-        return now - (self._flush if series.kind == "tick" else (now - EPOCH) % series.step)
+        through = now - (self._flush if series.kind == "tick" else (now - EPOCH) % series.step)
+        with self._lock:
+            self._said[series] = max(through, self._said.get(series, through))
+            return self._said[series]
 
     def fetch(self, series: Series, start: datetime, end: datetime) -> Iterator[MarketRecord]:
         final = (self.known_through(series) - series.step - EPOCH) // MILLISECOND + 1

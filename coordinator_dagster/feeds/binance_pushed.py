@@ -95,7 +95,7 @@ class PushedTicks:
     def _is_late(self, start: datetime, end: datetime) -> None:
         """What of a span, of which trades have not come, was given."""
         start, end = max(start, self._start), min(end, self.after)
-        if start < end:
+        if end - start >= MILLISECOND:
             self.late.append((start, end))
 
     def _close(self) -> None:

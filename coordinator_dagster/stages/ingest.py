@@ -123,8 +123,7 @@ def heal(competition: Competition, store: Store, feed: Feed, clock: Clock) -> In
 def give_up(competition: Competition, store: Store, before: datetime) -> None:
     """Gaps that were over by then and still stand end. What was never answered is passed over: the tape goes on."""
     for gap in store.gaps.give_up(before):
-        if not gap.series.step:
-            store.tape.add(gap.series, [], (gap.start, gap.end), competition.tape_start)
+        store.tape.add(gap.series, [], (gap.start, gap.end), competition.tape_start)
 
 
 def _ask_again(
