@@ -13,6 +13,7 @@ REOPEN = (
     "state = 'open', reason = excluded.reason, updated_at = now(), "
     "gap_end = case when g.state = 'CLOSED' then excluded.gap_end else greatest(g.gap_end, excluded.gap_end) end"
 )
+NUMBERED = "trades {} to {} are missing"  # their numbers prove that they were
 BEFORE_FIRST = "the venue has not shown yet that this is its first trade"
 # Where a venue numbers its trades, a tick says how many it stands for and the last one's number.
 MISSING_TRADES = f"""

@@ -19,6 +19,7 @@ from coordinator_dagster.store.gap_queries import (
     FIRST_TRADE,
     INSERT,
     MISSING_TRADES,
+    NUMBERED,
     REOPEN,
     STANDING,
     UNANSWERED,
@@ -167,7 +168,7 @@ class GapTable:
             connection.execute(
                 text(
                     "update market_gaps set state = 'healing', attempts = attempts + 1, updated_at = now(), "
-                    " reason = coalesce(:reason, reason), "
+                    " reason = case when reason like :numbered then reason else coalesce(:reason, reason) end, "
                     " next_try_at = cast(:now as timestamptz) + least(:first * power(2, least(attempts, 20)), :last) "
                     f"where {KEY} and {STANDING} and gap_end > :start and gap_start < :end"
                 ),
@@ -177,6 +178,7 @@ class GapTable:
                     "end": span[1],
                     "now": now,
                     "reason": reason,
+                    "numbered": NUMBERED.format("%", "%"),
                     "first": FIRST_RETRY,
                     "last": LAST_RETRY,
                 },
@@ -185,7 +187,8 @@ class GapTable:
     def quiet(self, series: Series, span: Range, now: datetime) -> datetime | None:
         """Note that the feed answered a span of ticks with nothing; through when it is quiet for certain.
 
-        One empty answer may be an outage: three that agree, over ten minutes, say that nothing was traded.
+        One empty answer may be an outage: three that agree, over ten minutes, say that nothing was traded. Not where
+        the numbers of later trades say that there were some.
         """
         with self._alone() as connection:
             row = connection.execute(
@@ -195,9 +198,12 @@ class GapTable:
                     " 'the venue answered with no trades; it is asked again', array[cast(:now as timestamptz)]) "
                     "on conflict (provider, asset, kind, granularity, gap_start) do update set updated_at = now(), "
                     " gap_end = least(g.gap_end, excluded.gap_end), "
-                    " empty_answers = g.empty_answers || excluded.empty_answers "
+                    " state = case when g.state = 'CLOSED' then 'healing' else g.state end, "
+                    " reason = case when g.state = 'CLOSED' then excluded.reason else g.reason end, "
+                    " empty_answers = case when g.state = 'CLOSED' then '{}' else g.empty_answers end "
+                    "  || excluded.empty_answers "
                     "returning gap_end, cardinality(empty_answers) >= :answers "
-                    " and :now - empty_answers[1] >= :over as agreed"
+                    " and :now - empty_answers[1] >= :over and reason not like :numbered as agreed"
                 ),
                 {
                     **series_key(series),
@@ -206,6 +212,7 @@ class GapTable:
                     "now": now,
                     "answers": AGREEING_ANSWERS,
                     "over": AGREEING_OVER,
+                    "numbered": NUMBERED.format("%", "%"),
                 },
             ).one()
             if row.agreed:
@@ -248,7 +255,7 @@ class GapTable:
             self._note(connection, series, (span[1], row.gap_end), "open", row.reason, now, REOPEN)
         for row in connection.execute(text(MISSING_TRADES), key):
             gap = (row.came_before, row.ts_event - MICROSECOND)
-            reason = f"trades {row.previous + 1} to {row.before} are missing"
+            reason = NUMBERED.format(row.previous + 1, row.before)
             self._note(connection, series, gap, "open", reason, now, REOPEN + " where g.state <> 'QUIET'")
         if span[0] <= origin and (first := connection.execute(text(FIRST_TRADE), key).scalar()):
             gap = (origin, first - MICROSECOND)

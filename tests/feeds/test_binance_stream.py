@@ -95,7 +95,7 @@ async def heard_until(feed: BinanceFeed, since: Mapping[Series, datetime], end: 
 
 def asked(feed: BinanceFeed, pieces: list[Heard]) -> list[MarketRecord]:
     """What REST says of the same span."""
-    series, after, through = pieces[0].series, pieces[0].after, pieces[-1].through
+    series, after, through = pieces[0].series, pieces[0].after, max(heard.through for heard in pieces)
     while feed.known_through(series) < through:
         asyncio.run(asyncio.sleep(0.01))
     return list(feed.fetch(series, after - series.step + MICROSECOND, through - series.step + MICROSECOND))
