@@ -274,7 +274,7 @@ def test_importing_the_definitions_touches_nothing(tmp_path: Path) -> None:
         "def refuse(*args, **named): raise AssertionError('the database was asked')\n"
         "psycopg2.connect = refuse\n"
         "import coordinator_dagster.definitions as loaded\n"
-        "assert len(loaded.defs.resolve_asset_graph().get_all_asset_keys()) == 9\n"
+        "assert len(loaded.defs.resolve_asset_graph().get_all_asset_keys()) == 10\n"
         "assert not {'slots.defaults', 'nowhere', 'matplotlib.figure'} & set(sys.modules)\n"
     )
     result = subprocess.run(

@@ -88,11 +88,11 @@ class _Points:
     def around(self, asset: str, step: Callable[..., Any]) -> Callable[..., Any]:
         """The step, saying when it begins and ends."""
 
-        def run(*args: Any) -> Any:
+        def run(*args: Any, **options: Any) -> Any:
             self.asset, self.passed = asset, []
             self.told.send(Began(asset))
             began = time.monotonic()
-            found = step(*args)
+            found = step(*args, **options)
             self.at("the step's end")
             self.told.send(Ended(asset, self.passed, time.monotonic() - began))
             self.asset = None

@@ -16,7 +16,6 @@ pytestmark = [pytest.mark.faults, pytest.mark.venue]
 FEW = (0, 9, 44)
 MANY = range(int(os.environ.get("COORDINATOR_TEST_SEEDS", "0")))
 AT_ONCE = int(os.environ.get("COORDINATOR_TEST_SEEDS_AT_ONCE", "3"))  # mostly they wait for the venue's clock
-PUSHED = {"duplicate", "disordered", "non_finite", "not_positive", "late"}
 
 
 def run(seed: int, tape: Path, database_url: str) -> Outcome:
@@ -38,4 +37,3 @@ def test_nothing_is_lost_or_invented_and_every_hole_is_visible(tape_dir: Path, d
     restated = sum(one.restated for one in outcomes)
     print(f"{len(outcomes) - len(failed)} of {len(outcomes)} seeds without a fault, {restated} keys restated")
     assert not failed, "\n".join(failed)
-    assert next(one.fates for one in outcomes if one.seed == 0).keys() >= PUSHED

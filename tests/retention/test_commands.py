@@ -1,10 +1,13 @@
 """`coordinator expire`, the asset `tape_archive` and the retention job."""
 
+from unittest.mock import patch
+
 import dagster as dg
 import pytest
 from typer.testing import CliRunner
 
 from coordinator_dagster.cli import app
+from coordinator_dagster.cli.console import console
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.definitions import build_definitions
 from coordinator_dagster.runtime import open_runtime
@@ -13,7 +16,8 @@ from tests.retention.conftest import END, START, Make, replay_all
 
 
 def typed(*arguments: str) -> str:
-    done = CliRunner().invoke(app, ["expire", *arguments], env={"COLUMNS": "200"})
+    with patch.object(console, "width", 200):
+        done = CliRunner().invoke(app, ["expire", *arguments])
     assert done.exit_code == 0, f"{done.output}\n{done.exception}"
     return done.output
 

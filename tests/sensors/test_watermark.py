@@ -164,6 +164,7 @@ def _withhold_after_the_fact(lost: LostHours) -> None:
         connection.execute(
             text("delete from market_records where ts_event >= :a and ts_event < :b"), {"a": first, "b": last}
         )
+    lost.runtime.ingest(lost.made.windows.between(hours(1, 2)[0], hours(2, 3)[0]))
 
 
 def _settled_days(lost: LostHours, start: datetime, days: int) -> None:
