@@ -16,7 +16,7 @@ from tests.retention.conftest import END, START, Make, replay_all
 
 
 def typed(*arguments: str) -> str:
-    with patch.object(console, "width", 200):
+    with patch.object(console, "_width", 200):
         done = CliRunner().invoke(app, ["expire", *arguments])
     assert done.exit_code == 0, f"{done.output}\n{done.exception}"
     return done.output
