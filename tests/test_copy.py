@@ -13,7 +13,7 @@ from sqlalchemy import text
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.runtime import open_runtime
 from coordinator_dagster.store.database import Database
-from slots.market import Series, history_record, utc
+from slots.market import MarketRecord, Series, history_record, utc
 
 START = utc("2026-01-31T23:59:58Z")  # two seconds later it is another month, another partition
 LOCAL = START.astimezone(timezone(timedelta(hours=5, seconds=17)))
@@ -128,3 +128,22 @@ def test_a_price_is_the_same_number_when_it_comes_back(competition: Callable[...
             assert [repr(one.price) for one in found] == [repr(price) for price in prices]
 
         check()
+
+
+def test_a_connection_makes_what_is_copied_aside_once_and_finds_it_empty(
+    competition: Callable[..., Competition],
+) -> None:
+    with open_runtime(competition()) as runtime:
+        database, series = runtime.store.database, Series("test", "ONE", "tick", "1s")
+
+        def written(record: MarketRecord) -> int:
+            """Write it; the table beside the tape, which is empty again."""
+            runtime.store.tape.add(series, [record], (START, START), START)
+            with database.transaction() as connection:
+                assert database.read("select count(*) as n from new_market_records", connection)[0].n == 0
+                return int(database.read("select 'new_market_records'::regclass::oid as oid", connection)[0].oid)
+
+        first, other = (history_record(series, START, {"price": price}) for price in (1.0, 2.0))
+        assert written(first) == written(other) == written(first)
+        found = database.read("select values_jsonb as v, first_values_jsonb as f from market_restatements")
+        assert [(row.v, row.f) for row in found] == [({"price": 2.0}, {"price": 1.0})]

@@ -89,11 +89,26 @@ class Database:
         self, connection: Connection, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]
     ) -> int:
         """COPY rows, but not those whose key is there: another worker was faster. Returns how many were new."""
-        names = ", ".join(columns)
-        connection.execute(text(f"create temporary table new_{table} (like {table} including defaults) on commit drop"))
-        self.copy(connection, f"new_{table}", columns, rows)
-        insert = f"insert into {table} ({names}) select {names} from new_{table} on conflict do nothing"
+        names, arriving = ", ".join(columns), self.copy_aside(connection, table, columns, rows)
+        insert = f"insert into {table} ({names}) select {names} from {arriving} on conflict do nothing"
         return connection.execute(text(insert)).rowcount
+
+    def copy_aside(
+        self, connection: Connection, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]
+    ) -> str:
+        """COPY rows into a temporary table beside `table`, empty again after the transaction; returns its name.
+
+        A connection makes it once: one made for each write would fill the server's catalog with dead rows.
+        """
+        name = f"new_{table}"
+        connection.execute(
+            text(
+                f"create temporary table if not exists {name} on commit delete rows as "
+                f"select {', '.join(columns)} from {table} with no data"
+            )
+        )
+        self.copy(connection, name, columns, rows)
+        return name
 
     def lock(self, connection: Connection, what: str, idle_seconds: int = 0) -> None:
         """Wait until no other transaction of this schema holds it; let go with the transaction.

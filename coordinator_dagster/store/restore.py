@@ -6,7 +6,7 @@ from pathlib import Path
 from coordinator_dagster.errors import UserErrors
 from coordinator_dagster.feeds.archive_files import Archived, DayFile, read_records
 from coordinator_dagster.store.database import Database
-from coordinator_dagster.store.tape import COLUMNS, KEY, series_key
+from coordinator_dagster.store.tape import COLUMNS, KEY, record_row, series_key
 from slots.market import Series
 
 
@@ -27,22 +27,8 @@ def restore(database: Database, live: str, folder: Path) -> None:
     for one in lacking:
         database.ensure_months("market_records", one.file.start, one.file.start)
         with database.transaction() as connection:
-            database.copy_new(
-                connection,
-                "market_records",
-                COLUMNS,
-                (
-                    (
-                        *series_key(record.series).values(),
-                        record.ts_event,
-                        record.event_end,
-                        record.known_at,
-                        record.values,
-                        record.meta,
-                    )
-                    for record in read_records(folder, one.file, one.file.start, one.file.end)
-                ),
-            )
+            records = read_records(folder, one.file, one.file.start, one.file.end)
+            database.copy_new(connection, "market_records", COLUMNS, map(record_row, records))
 
 
 def _left(database: Database, live: str) -> list[Archived]:

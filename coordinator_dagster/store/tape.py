@@ -42,6 +42,12 @@ def series_key(series: Series) -> dict[str, str]:
     }
 
 
+def record_row(record: MarketRecord) -> tuple[Any, ...]:
+    """A record as `COLUMNS` have it."""
+    key = (record.series.provider, record.series.asset, record.series.kind, record.series.granularity)
+    return (*key, record.ts_event, record.event_end, record.known_at, record.values, record.meta)
+
+
 def _ranges(stored: dict[str, Any]) -> list[Range]:
     """The ranges asked and answered, out of `market_ingestion_state.meta_jsonb`."""
     return [(datetime.fromisoformat(start), datetime.fromisoformat(end)) for start, end in stored.get("covered", [])]
@@ -92,46 +98,21 @@ class TapeTable:
                 now = arrival()
                 records = [replace(one, known_at=max(one.known_at, now)) for one in records]
             through = self._complete_through(connection, series)
-            self._stage(connection, records)
-            added.new, added.late, added.restated = self._merge(connection, through)
+            arriving = self._database.copy_aside(connection, "market_records", COLUMNS, map(record_row, records))
+            added.new, added.late, added.restated = self._merge(connection, arriving, through)
 
-    def _stage(self, connection: Connection, records: Iterable[MarketRecord]) -> None:
-        """The records, in their order, into the temporary table `arriving`; with the ids that they will have."""
-        connection.execute(
-            text("create temporary table arriving (like market_records including defaults) on commit drop")
-        )
-        self._database.copy(
-            connection,
-            "arriving",
-            COLUMNS,
-            (
-                (
-                    one.series.provider,
-                    one.series.asset,
-                    one.series.kind,
-                    one.series.granularity,
-                    one.ts_event,
-                    one.event_end,
-                    one.known_at,
-                    one.values,
-                    one.meta,
-                )
-                for one in records
-            ),
-        )
-
-    def _merge(self, connection: Connection, through: datetime) -> tuple[int, int, int]:
-        """How many of them are new, how many of these were over by `through`, and how many are restated.
+    def _merge(self, connection: Connection, arriving: str, through: datetime) -> tuple[int, int, int]:
+        """How many of those arriving are new, how many of these were over by `through`, and how many are restated.
 
         Restated are those that say something else than the first of their key, which stays.
         """
         names = ", ".join(COLUMNS)
         new, late, offered, first, last = connection.execute(
             text(
-                f"with kept as (insert into market_records (id, {names}) select id, {names} from arriving "
-                " order by id on conflict do nothing returning event_end) "
+                f"with kept as (insert into market_records ({names}) select {names} from {arriving} "
+                " order by ctid on conflict do nothing returning event_end) "
                 "select (select count(*) from kept), (select count(*) from kept where event_end <= :through), "
-                " count(*), min(ts_event), max(ts_event) from arriving"
+                f" count(*), min(ts_event), max(ts_event) from {arriving}"
             ),
             {"through": through},
         ).one()
@@ -144,8 +125,8 @@ class TapeTable:
                 "insert into market_restatements (provider, asset, kind, granularity, ts_event, values_jsonb, "
                 " first_values_jsonb) "
                 "select a.provider, a.asset, a.kind, a.granularity, a.ts_event, a.values_jsonb, m.values_jsonb "
-                f"from arriving a join market_records m on {same} and m.ts_event between :first and :last "
-                "where m.values_jsonb <> a.values_jsonb order by a.id on conflict do nothing"
+                f"from {arriving} a join market_records m on {same} and m.ts_event between :first and :last "
+                "where m.values_jsonb <> a.values_jsonb order by a.ctid on conflict do nothing"
             ),
             {"first": first, "last": last},
         ).rowcount
