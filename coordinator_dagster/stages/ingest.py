@@ -29,6 +29,20 @@ ENDED = "the tape has ended and does not hold these candles"
 INSTANT = timedelta(microseconds=1)
 
 
+@dataclass(frozen=True)
+class _Parts:
+    """What every step here works with."""
+
+    competition: Competition
+    store: Store
+    feed: Feed
+    clock: Clock
+
+    @property
+    def live(self) -> bool:
+        return self.competition.settings.mode == "live"
+
+
 @dataclass
 class IngestReport:
     """Records the feed offered, new ones, restated ones, standing gaps, and completeness by series."""
@@ -66,14 +80,14 @@ def ingest(
     With the competition's first window comes the history before it that the first inputs look back on. Without
     `refetch` only what was not answered yet, and the gaps.
     """
-    report = IngestReport()
+    parts, report = _Parts(competition, store, feed, clock), IngestReport()
     for series in contest_series(competition, feed):
         known = feed.known_through(series)
         for start, end in _stretches(competition, windows):
             span = (start, min(end, known))
             for part in [span] if refetch else _lacking(store, series, span):
                 if part[0] < part[1]:
-                    _ingest_range(competition, store, feed, clock, series, part, report)
+                    _ingest_range(parts, series, part, report)
         report.complete_through[str(series)] = store.tape.complete_through([series])
     return report
 
@@ -100,23 +114,23 @@ def fetch_missing(
     competition: Competition, store: Store, feed: Feed, clock: Clock, series: Series, span: Range
 ) -> IngestReport:
     """Ask the feed again for the gaps in a span and, live, for what the series is not complete through yet."""
-    live = competition.settings.mode == "live"
+    parts, report = _Parts(competition, store, feed, clock), IngestReport()
     # Live, this is asked every minute: gaps have their turn. By hand, all are asked for.
-    report, ranges = IngestReport(), store.gaps.standing(series, span, due=clock.now() if live else None)
-    if live:
+    ranges = store.gaps.standing(series, span, due=clock.now() if parts.live else None)
+    if parts.live:
         through = store.tape.complete_through([series]) or competition.tape_start
         ranges.append((through, min(span[1], feed.known_through(series))))
     for start, end in ranges:
         if start < end:
-            _ask_again(competition, store, feed, clock, series, (start, end), report)
+            _ask_again(parts, series, (start, end), report)
     return report
 
 
 def heal(competition: Competition, store: Store, feed: Feed, clock: Clock) -> IngestReport:
     """Ask again for the gaps whose turn it is, a few at a time; FeedError when the feed fails."""
-    report = IngestReport()
+    parts, report = _Parts(competition, store, feed, clock), IngestReport()
     for gap in store.gaps.due(contest_series(competition, feed), clock.now(), GAPS_AT_ONCE):
-        _ask_again(competition, store, feed, clock, gap.series, (gap.start, gap.end), report)
+        _ask_again(parts, gap.series, (gap.start, gap.end), report)
     return report
 
 
@@ -126,55 +140,41 @@ def give_up(competition: Competition, store: Store, before: datetime) -> None:
         store.tape.add(gap.series, [], (gap.start, gap.end), competition.tape_start)
 
 
-def _ask_again(
-    competition: Competition,
-    store: Store,
-    feed: Feed,
-    clock: Clock,
-    series: Series,
-    span: Range,
-    report: IngestReport,
-) -> None:
+def _ask_again(parts: _Parts, series: Series, span: Range, report: IngestReport) -> None:
+    gaps, clock = parts.store.gaps, parts.clock
     try:
-        _ingest_range(competition, store, feed, clock, series, span, report)
+        _ingest_range(parts, series, span, report)
     except FeedError as error:
-        store.gaps.tried(series, span, clock.now(), str(error))
+        gaps.tried(series, span, clock.now(), str(error))
         raise
-    store.gaps.tried(series, span, clock.now())
+    gaps.tried(series, span, clock.now())
 
 
-def _ingest_range(
-    competition: Competition,
-    store: Store,
-    feed: Feed,
-    clock: Clock,
-    series: Series,
-    span: Range,
-    report: IngestReport,
-) -> None:
+def _ingest_range(parts: _Parts, series: Series, span: Range, report: IngestReport) -> None:
+    store, feed, origin = parts.store, parts.feed, parts.competition.tape_start
     kept = store.expiry.kept(series, span)
     if span[0] < kept[0]:  # what has left by age was answered once, and is in the archive: it is not asked for again
-        store.tape.add(series, [], (span[0], min(kept[0], span[1])), competition.tape_start)
+        store.tape.add(series, [], (span[0], min(kept[0], span[1])), origin)
     if kept[0] >= span[1]:
         return
-    (start, end), live = kept, competition.settings.mode == "live"
+    start, end = kept
     arriving = feed.fetch(series, start - series.step + INSTANT, end - series.step + INSTANT)
-    done, most = start, LIVE_BATCH if live else BATCH
+    done = start
     try:
-        for batch in _batches(arriving, most):
+        for batch in _batches(arriving, LIVE_BATCH if parts.live else BATCH):
             # Only what the batch has passed is known; the rest of the range is still to be asked for.
-            report.add(_put(competition, store, feed, clock, series, batch, (done, batch[-1].event_end)))
+            report.add(_put(parts, series, batch, (done, batch[-1].event_end)))
             done = batch[-1].event_end
     except FeedError as error:
-        store.gaps.failed(series, (done, end), clock.now(), str(error))
+        store.gaps.failed(series, (done, end), parts.clock.now(), str(error))
         raise
     finally:
         store.fates.add(feed.fates.take())
     if done == start and series.kind == "tick" and not feed.fixed:
-        if quiet := store.gaps.quiet(series, kept, clock.now()):
-            store.tape.add(series, [], (done, quiet), competition.tape_start)
+        if quiet := store.gaps.quiet(series, kept, parts.clock.now()):
+            store.tape.add(series, [], (done, quiet), origin)
     elif done < end:
-        report.add(_put(competition, store, feed, clock, series, [], (done, end)))
+        report.add(_put(parts, series, [], (done, end)))
     report.gaps += store.gaps.count(series, kept)
 
 
@@ -201,24 +201,16 @@ def take_in(competition: Competition, store: Store, feed: Feed, clock: Clock, he
     if heard.missing:
         store.gaps.failed(heard.series, span, clock.now(), LATE)
         return
-    _put(competition, store, feed, clock, heard.series, heard.records, span)
+    _put(_Parts(competition, store, feed, clock), heard.series, heard.records, span)
     store.fates.add(feed.fates.take())
 
 
-def _put(
-    competition: Competition,
-    store: Store,
-    feed: Feed,
-    clock: Clock,
-    series: Series,
-    records: Sequence[MarketRecord],
-    span: Range,
-) -> Added:
+def _put(parts: _Parts, series: Series, records: Sequence[MarketRecord], span: Range) -> Added:
     """Store what an answer for the span held, with what is missing of it; count records that were not simply new.
 
     In a live competition a record is known once it is here, history too: its first input may come before it.
     """
-    arrival, now = clock.now if competition.settings.mode == "live" else None, clock.now()
+    store, feed, origin, now = parts.store, parts.feed, parts.competition.tape_start, parts.clock.now()
     met = []
     # A tape that has ended is of the past, also where its series end at different times.
     if early := [record for record in records if record.event_end > now and not feed.fixed]:
@@ -226,13 +218,13 @@ def _put(
         met.append(Met(series, "future", len(early), detail))
         records = [record for record in records if record.event_end <= now]
         span = (span[0], max(span[0], min(span[1], now)))
-    origin, note = competition.tape_start, None
+    note = None
     if series.kind == "tick":
         note = partial(store.gaps.answered, series=series, span=span, now=now, origin=origin)
     elif feed.every_bar:
         reason = ENDED if feed.fixed else UNSERVED
         note = partial(store.gaps.record, series=series, covered=span, now=now, reason=reason, given_up=feed.fixed)
-    added = store.tape.add(series, records, span, origin, arrival, note)
+    added = store.tape.add(series, records, span, origin, parts.clock.now if parts.live else None, note)
     counts: dict[Fate, int] = {"duplicate": added.duplicate, "restated": added.restated, "late": added.late}
     where = f"among the records of {span[0].isoformat()} to {span[1].isoformat()}"
     store.fates.add([*met, *(Met(series, fate, count, where) for fate, count in counts.items() if count)])
