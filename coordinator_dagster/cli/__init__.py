@@ -1,48 +1,61 @@
-"""The `coordinator` command."""
+"""The `coordinator` command: each command is the module, here, of its name."""
 
 import sys
+from importlib import import_module
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
-from coordinator_dagster.cli.audit import audit
-from coordinator_dagster.cli.backfill import backfill
-from coordinator_dagster.cli.demo import demo
-from coordinator_dagster.cli.dev import dev
-from coordinator_dagster.cli.doctor import doctor
-from coordinator_dagster.cli.expire import expire
-from coordinator_dagster.cli.explain import explain
-from coordinator_dagster.cli.feed import feed
-from coordinator_dagster.cli.leaderboard import leaderboard
-from coordinator_dagster.cli.live import live
-from coordinator_dagster.cli.order import order
-from coordinator_dagster.cli.packs import packs
-from coordinator_dagster.cli.postgres import postgres
-from coordinator_dagster.cli.replay import replay
-from coordinator_dagster.cli.tape import tape
-from coordinator_dagster.cli.validate import validate
-from coordinator_dagster.errors import UserError
-from coordinator_dagster.feeds.base import FeedError
-from coordinator_dagster.stages.facts import StageFailed
-from slots.loader import SlotErrors, SlotFailure
-
-app = typer.Typer(
-    help="Run a forecasting competition: predict, resolve, score, rank.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
+COMMANDS = (
+    *("doctor", "validate", "replay", "leaderboard", "audit", "explain", "packs", "order"),
+    *("feed", "backfill", "tape", "expire", "postgres", "demo", "dev", "live"),
 )
-for command in (
-    *(doctor, validate, replay, leaderboard, audit, explain, packs),
-    *(feed, backfill, tape, expire, demo, dev, live),
-):
-    app.command()(command)
-app.add_typer(order, name="order")
-app.add_typer(postgres, name="postgres")
+
+
+class OnDemand(TyperGroup):
+    """Imports a command when it is asked for: one may need what takes a second to import, and the next one not."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = dict.fromkeys(COMMANDS)  # type: ignore[assignment]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in COMMANDS:
+            return None
+        command = getattr(import_module(f"{__name__}.{cmd_name}"), cmd_name)
+        if not isinstance(command, typer.Typer):
+            single = typer.Typer(add_completion=False)
+            single.command(cmd_name)(command)
+            command = single
+        found = typer.main.get_command(command)
+        found.name = cmd_name
+        return found
+
+
+app = typer.Typer(cls=OnDemand, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def coordinator() -> None:
+    """Run a forecasting competition: predict, resolve, score, rank."""
 
 
 def main() -> None:
     """Run a command; errors made for people are shown as text, with exit code 1."""
     try:
         app()
-    except (UserError, FeedError, StageFailed, SlotErrors, SlotFailure) as error:
+    except Exception as error:
+        if not isinstance(error, _for_people()):
+            raise
         typer.secho(f"error: {error}", err=True, fg="red")
         sys.exit(1)
+
+
+def _for_people() -> tuple[type[Exception], ...]:
+    from coordinator_dagster.errors import UserError
+    from coordinator_dagster.feeds.base import FeedError
+    from coordinator_dagster.stages.facts import StageFailed
+    from slots.loader import SlotErrors, SlotFailure
+
+    return (UserError, FeedError, StageFailed, SlotErrors, SlotFailure)
