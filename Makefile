@@ -32,8 +32,14 @@ check: setup ## linters and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+ifdef ARGS
 test: check ## linters, types and tests; ARGS="-m oracle"
 	$(BIN)/pytest $(ARGS)
+else
+test: check
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile -m "not realtime"; together=$$?; \
+	$(BIN)/pytest -m realtime && exit $$together
+endif
 
 crash: setup ## kill -9 at every point of every asset, and at many random ones: most of an hour; ARGS="-k scores"
 	COORDINATOR_TEST_KILLS=every $(BIN)/pytest -m crash $(ARGS)

@@ -15,7 +15,18 @@ from coordinator_dagster.store.embedded import start_embedded, stop_embedded
 from slots.contracts import SLOT_NAMES
 
 PROJECT = Path(__file__).parents[1]
+# Tests in real time, which `make test` runs one by one; the others share the machine.
+REALTIME = (
+    *("tests/faults/", "tests/feeds/", "tests/live/", "tests/cli/test_live.py"),
+    *("tests/retention/test_tape_in_use.py", "tests/test_tape_held.py"),
+)
 SERVER = os.environ.get("COORDINATOR_TEST_DATABASE_URL", "postgresql://root@127.0.0.1:5432/test")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.nodeid.startswith(REALTIME):
+            item.add_marker(pytest.mark.realtime)
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,5 @@
 """What `coordinator live` supervises with: pauses, runs that do not end, and the systemd unit around it."""
 
-import inspect
 import os
 import shlex
 import signal
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+import typer
 from dagster._core.events import EngineEventData
 
 from coordinator_dagster.cli import app
@@ -85,9 +85,9 @@ def test_the_systemd_unit_starts_a_command_that_there_is_and_starts_it_again() -
     service = unit["Service"]
     program, name, *options = shlex.split(service["ExecStart"])
     assert Path(program).name == "coordinator"
-    registered = {one.name or one.callback.__name__: one for one in app.registered_commands if one.callback}
-    assert name in registered
-    assert set(options[::2]) <= {f"--{option}" for option in inspect.signature(registered[name].callback).parameters}
+    command = typer.main.get_command(app).get_command(None, name)
+    assert command is not None
+    assert set(options[::2]) <= {option for parameter in command.params for option in parameter.opts}
     assert [service["Restart"], service["KillMode"]] == ["always", "process"]
     assert service["User"] != "root"
     assert int(service["TimeoutStopSec"]) > DAEMON_ENDS_SECONDS + RUNS_END_SECONDS + SERVICES_END_SECONDS
