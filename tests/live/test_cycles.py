@@ -130,7 +130,8 @@ def test_a_correction_given_before_the_cut_off_is_in_the_input(made: Make) -> No
         carry_out(runtime, Request("correct", "a fat finger", "test", at=START, series=series, values=values))
 
     here = made()
-    run_simulated(here, EARLY, START + 3.5 * MINUTE, prepare=at_two_past(correct))
+    # An order takes a while where a machine is busy: at this speed a cycle may begin 350 real milliseconds late.
+    run_simulated(here, START - 1.5 * MINUTE, START + 3.5 * MINUTE, speed=20, prepare=at_two_past(correct))
     with open_runtime(here) as runtime:
         inputs = runtime.store.cycles.inputs(here.windows.at(START))
         seen = [b'"close": 5.0' in inputs[START + n * MINUTE].payload for n in range(4)]
