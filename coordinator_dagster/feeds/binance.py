@@ -1,6 +1,5 @@
 """Binance Spot as a feed: closed klines, and the last trade of each millisecond."""
 
-import difflib
 import threading
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -19,6 +18,7 @@ from coordinator_dagster.feeds.binance_records import (
 )
 from coordinator_dagster.feeds.binance_rest import PATIENCE_SECONDS, BinanceRest
 from coordinator_dagster.feeds.binance_stream import BinanceStream
+from coordinator_dagster.feeds.choices import choose_series, offers
 from coordinator_dagster.feeds.fates import Fates
 from slots.market import Kind, MarketRecord, Series
 
@@ -78,27 +78,13 @@ class BinanceFeed:
 
     def list_assets(self) -> Sequence[Offer]:
         traded = self._rest.ask("exchangeInfo", self._traded)
-        unknown = [asset for asset in self._assets if asset not in traded]
-        if unknown:
-            near = difflib.get_close_matches(unknown[0].upper(), traded, n=3)
-            allowed = ", ".join(sorted(traded, key=lambda asset: (asset not in near, asset)))
-            raise UserError(
-                f"FEED_ASSETS: {', '.join(unknown)} not traded against {self._quote} at {self.url}; "
-                f"allowed, nearest names first: {allowed or f'none (FEED_QUOTE={self._quote})'}"
-            )
-        kinds: tuple[tuple[Kind, str], ...] = (("candle", "1m"), ("tick", "1s"))
-        return [Offer(self.series(asset, *kind)) for asset in self._assets for kind in kinds]
+        return offers("binance", self._assets, traded, f"traded against {self._quote} (FEED_QUOTE) at {self.url}")
 
     def _traded(self, exchange_info: Any) -> set[str]:
         return {one["baseAsset"] for one in exchange_info["symbols"] if one["quoteAsset"] == self._quote}
 
     def series(self, asset: str, kind: Kind, granularity: str) -> Series:
-        if asset not in self._assets:
-            raise UserError(f"FEED_ASSETS has no {asset}; it has {', '.join(self._assets)}")
-        allowed = INTERVALS if kind == "candle" else ("1s",)
-        if granularity not in allowed:
-            raise UserError(f"binance has no {kind} of {granularity}; it has {', '.join(allowed)}")
-        return Series("binance", asset, kind, granularity)
+        return choose_series("binance", self._assets, INTERVALS, (asset, kind, granularity))
 
     def known_through(self, series: Series) -> datetime:
         """The venue's time, floored to the step of a candle, or less the flush delay for ticks.

@@ -1,7 +1,6 @@
 """Pyth as a feed: prices as Hermes publishes them, and the candles of Benchmarks."""
 
 import asyncio
-import difflib
 from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
@@ -10,6 +9,7 @@ from pydantic import SecretStr
 from coordinator_dagster.clock import Clock
 from coordinator_dagster.errors import UserError
 from coordinator_dagster.feeds.base import FLUSH_DELAY, Heard, Offer
+from coordinator_dagster.feeds.choices import choose_series, offers
 from coordinator_dagster.feeds.fates import Fates
 from coordinator_dagster.feeds.pyth_candles import RESOLUTIONS, PythCandles, floor
 from coordinator_dagster.feeds.pyth_prices import QUOTE, PythPrices
@@ -19,7 +19,6 @@ from coordinator_dagster.feeds.pyth_stream import PythStream, last_over
 from slots.market import Kind, MarketRecord, Series
 
 PUBLISH_DELAY = timedelta(seconds=3)  # Hermes and Benchmarks have what was published so long ago; mostly after one
-NAMED = 30  # assets in an error: there are a thousand
 
 
 class PythFeed:
@@ -60,26 +59,10 @@ class PythFeed:
         self._candles = PythCandles(rest, self.history_url, clock, self.fates, self._delay)
 
     def list_assets(self) -> Sequence[Offer]:
-        there = self._prices.ids()
-        unknown = [asset for asset in self._assets if asset not in there]
-        if unknown:
-            near = difflib.get_close_matches(unknown[0].upper(), there, n=3)
-            allowed = sorted(there, key=lambda asset: (asset not in near, asset))
-            more = f" and {len(allowed) - NAMED} more" if len(allowed) > NAMED else ""
-            raise UserError(
-                f"FEED_ASSETS: {', '.join(unknown)} not published in {QUOTE} at {self.url}; "
-                f"allowed, nearest names first: {', '.join(allowed[:NAMED]) or 'none'}{more}"
-            )
-        kinds: tuple[tuple[Kind, str], ...] = (("candle", "1m"), ("tick", "1s"))
-        return [Offer(self.series(asset, *kind)) for asset in self._assets for kind in kinds]
+        return offers("pyth", self._assets, self._prices.ids(), f"published in {QUOTE} at {self.url}")
 
     def series(self, asset: str, kind: Kind, granularity: str) -> Series:
-        if asset not in self._assets:
-            raise UserError(f"FEED_ASSETS has no {asset}; it has {', '.join(self._assets)}")
-        allowed = RESOLUTIONS if kind == "candle" else ("1s",)
-        if granularity not in allowed:
-            raise UserError(f"pyth has no {kind} of {granularity}; it has {', '.join(allowed)}")
-        return Series("pyth", asset, kind, granularity)
+        return choose_series("pyth", self._assets, RESOLUTIONS, (asset, kind, granularity))
 
     def known_through(self, series: Series) -> datetime:
         """By our clock less the delay: the last whole second that was over, or the last close. Pyth tells no time."""
