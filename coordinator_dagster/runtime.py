@@ -68,7 +68,8 @@ class Runtime:
         settings = self.competition.settings
         module, _, name = settings.model_base_classname.rpartition(".")
         logs = self.competition.home / ".coordinator" / "logs" / self.competition.settings.competition
-        return LocalRunner(self.competition.home / settings.models_dir, f"{module}:{name}", logs)
+        preload = settings.model_preload
+        return LocalRunner(self.competition.home / settings.models_dir, f"{module}:{name}", logs, preload=preload)
 
     def ingest(self, windows: Sequence[Window], refetch: bool = True) -> IngestReport:
         return ingest.ingest(self.competition, self.store, self.feed, self.clock, windows, refetch)

@@ -60,6 +60,10 @@ class Settings(BaseSettings):
     models_dir: Path = Field(Path("examples/models"), description="the local runner's models")
     model_runner_timeout_seconds: float = Field(60, gt=0, description="a model is killed after that")
     model_base_classname: str = Field("slots.tracker.TrackerBase", description="what models subclass")
+    model_preload: Annotated[list[str], NoDecode] = Field(
+        ["numpy", "numpy.random", "pandas"],
+        description="modules loaded once for all models",
+    )
     clock_url: str | None = Field(None, description="a venue's clock to follow; unset: the machine's")
     checkpoint_interval_seconds: int | None = Field(None, gt=0, description="live: settle so often; unset: the pack's")
     sensors: bool = Field(True, description="live: start and settle by themselves, once the daemon runs")
@@ -90,7 +94,7 @@ class Settings(BaseSettings):
             raise ValueError("must be a midnight where WINDOW=day, such as 2023-03-24T00:00Z")
         return value
 
-    @field_validator("feed_assets", mode="before")
+    @field_validator("feed_assets", "model_preload", mode="before")
     @classmethod
     def _comma_separated(cls, value: Any) -> Any:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value

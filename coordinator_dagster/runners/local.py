@@ -24,8 +24,9 @@ class LocalRunner:
     """Asks the models in the sub-folders of `models_dir`, each in a process of its own.
 
     Every sub-folder is a model; UserErrors names all that are not. Processes start at the first `fresh` or
-    `ask`. `start_timeout` is in seconds; what a model prints goes to `log_dir/ID.log`. A model that could not
-    start is tried again at the next `fresh`; one that hung or died is started at once and holds up nobody.
+    `ask`. `start_timeout` is in seconds; what a model prints goes to `log_dir/ID.log`; the modules of `preload`
+    are loaded once for all. A model that could not start is tried again at the next `fresh`; one that hung or
+    died is started at once and holds up nobody.
     """
 
     def __init__(
@@ -34,12 +35,14 @@ class LocalRunner:
         base_class: str = "slots.tracker:TrackerBase",
         log_dir: Path | None = None,
         start_timeout: float = 20.0,
+        preload: Sequence[str] = (),
     ) -> None:
         found, faults = discover(models_dir)
         if faults:
             raise UserErrors(faults)
         self._models = {id_: Model(*model) for id_, model in found.items()}
-        self._models_dir, self._base_class, self._start_timeout = models_dir, base_class, start_timeout
+        self._models_dir, self._start_timeout = models_dir, start_timeout
+        self._base_class, self._preload = base_class, preload
         self._log_dir = log_dir.resolve() if log_dir else None
         if self._log_dir:
             self._log_dir.mkdir(parents=True, exist_ok=True)
@@ -249,7 +252,7 @@ class LocalRunner:
                 continue
             try:
                 if self._zygote is None or self._zygote.lost:
-                    self._zygote = Zygote(self._base_class, self._start_timeout)
+                    self._zygote = Zygote(self._base_class, self._preload, self._start_timeout)
                 one.pid, one.sock = self._zygote.spawn(
                     one.folder, self._log_dir and self._log_dir / f"{one.info.id}.log"
                 )

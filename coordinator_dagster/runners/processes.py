@@ -31,10 +31,10 @@ _ENVIRONMENT = {
 class Zygote:
     """Forks models and ends them. An OSError means it could not; `lost`, that it and all models are gone."""
 
-    def __init__(self, base_class: str, patience: float) -> None:
+    def __init__(self, base_class: str, preload: Sequence[str], patience: float) -> None:
         """Start it; it has `patience` seconds for each reply.
 
-        UserError when `base_class`, `module:Class`, cannot be loaded.
+        UserError when `base_class`, `module:Class`, or a module to preload cannot be loaded.
         """
         top = base_class.partition(":")[0].partition(".")[0]
         spec = importlib.util.find_spec(top) if re.fullmatch(r"\w+(\.\w+)*:\w+", base_class) else None
@@ -44,7 +44,7 @@ class Zygote:
         self.lost = False
         self._control, theirs = socket.socketpair()
         self._control.settimeout(patience)
-        command = [sys.executable, "-I", worker.__file__, str(theirs.fileno()), base_class, *places]
+        command = [sys.executable, "-I", worker.__file__, str(theirs.fileno()), base_class, ",".join(preload), *places]
         with theirs:  # a session of its own: Ctrl-C is for the coordinator
             self._process = subprocess.Popen(
                 command, pass_fds=[theirs.fileno()], env=_ENVIRONMENT, cwd="/", start_new_session=True,
@@ -52,7 +52,7 @@ class Zygote:
             )  # fmt: skip
         if error := self._call().get("error"):
             self.close()
-            raise UserError(f"MODEL_BASE_CLASSNAME: {base_class} cannot be loaded: {error}")
+            raise UserError(error)
 
     def _call(self, request: dict[str, Any] | None = None, fds: Sequence[int] = ()) -> dict[str, Any]:
         """Its reply to a request (its first word, without one)."""

@@ -1,7 +1,7 @@
 """The models' side of the local runner: one parent that forks a process per model. Standalone.
 
-Started as `python -I worker.py CONTROL_FD MODULE:BASE_CLASS SYS_PATH_ENTRY...`, it loads numpy and pandas
-once and stays single-threaded, so that a model with both loaded is a fork away: milliseconds.
+Started as `python -I worker.py CONTROL_FD MODULE:BASE_CLASS PRELOAD,... SYS_PATH_ENTRY...`, it loads the modules
+of PRELOAD once and stays single-threaded, so that a model with all of them loaded is a fork away: milliseconds.
 
 Control socket, in lock-step, one JSON object each way:
     {"folder", "log"} with one socket's fd  ->  {"pid"} or {"error"}; the fork serves that socket
@@ -212,22 +212,24 @@ def _end(pid: int, children: set[int]) -> int | None:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
-def main(control_fd: str, base_path: str, *entries: str) -> None:
+def main(control_fd: str, base_path: str, preload: str, *entries: str) -> None:
     """Serve the control socket until its end of file."""
     os.nice(NICE)
     sys.dont_write_bytecode = True  # a model's folder stays as it was submitted
     control = socket.socket(fileno=int(control_fd))
+    setting = f"MODEL_BASE_CLASSNAME: {base_path}"
     try:
         sys.path[:0] = entries
         module, name = base_path.split(":")
         base: type = getattr(importlib.import_module(module), name)
         sys.path[:] = [*sys.path[len(entries) :], *entries]  # models find their own and installed ones first
-    except Exception as fault:
-        control.sendall(_dumps({"error": f"{type(fault).__name__}: {fault}"[:ERROR_CAP]}).encode())
-        return
-    for module in ("numpy", "numpy.random", "pandas"):
-        with contextlib.suppress(ImportError):
+        for module in filter(None, preload.split(",")):
+            setting = f"MODEL_PRELOAD: {module}"
             importlib.import_module(module)
+    except Exception as fault:
+        error = f"{setting} cannot be loaded: {type(fault).__name__}: {fault}"
+        control.sendall(_dumps({"error": error[:ERROR_CAP]}).encode())
+        return
     gc.freeze()  # pages the forks share stay shared
     control.sendall(b'{"ready":true}')
     children: set[int] = set()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from local_models import CALL, GOOD, HEAD, ROOT, Make, body, one, write
 
-from coordinator_dagster.errors import UserErrors
+from coordinator_dagster.errors import UserError, UserErrors
 from coordinator_dagster.runners.base import Answer, Call
 from coordinator_dagster.runners.local import LocalRunner
 
@@ -168,6 +168,24 @@ def test_a_wrong_base_class_is_the_operators_error(tmp_path: Path) -> None:
             pytest.raises(Exception, match="BASE_CLASS"),
         ):
             runner.fresh()
+
+
+def test_what_is_preloaded_is_there_and_no_two_models_draw_the_same_numbers(tmp_path: Path) -> None:
+    for name in "ab":
+        write(tmp_path, name, body("there = sys.modules['numpy']\nreturn {'value': float(there.random.random())}"))
+    with LocalRunner(tmp_path / "models", preload=["numpy", "numpy.random"]) as runner:
+        answers = one(runner)
+        assert answers["a"].status == answers["b"].status == "SUCCESS"
+        assert answers["a"].output != answers["b"].output
+
+
+def test_a_module_that_cannot_be_preloaded_is_the_operators_error(tmp_path: Path) -> None:
+    write(tmp_path, "a", GOOD)
+    with (
+        LocalRunner(tmp_path / "models", preload=["math", "no_such"]) as runner,
+        pytest.raises(UserError, match="MODEL_PRELOAD: no_such cannot be loaded: ModuleNotFoundError"),
+    ):
+        runner.fresh()
 
 
 def test_the_example_models_forecast() -> None:
