@@ -120,6 +120,48 @@ def test_missing_trade_numbers_are_a_gap_until_data_come_or_it_is_given_up(runti
     assert dict(rows(runtime, "select fate, count from market_fates where kind = 'tick'"))["late"] == 59
 
 
+def test_numbers_are_counted_anew_where_only_a_part_of_their_gap_is_answered(runtime: Runtime) -> None:
+    """As where it reaches over the end of a window, or a question came from before it grew."""
+    runtime.feed.withheld = lambda record: record.series.kind == "tick" and at(30) < record.ts_event < at(31)
+    runtime.ingest(windows(runtime))
+    (missing,) = rows(runtime, GAPS)
+    answers = [runtime.store.gaps.quiet(TICKS, (at(30), at(30.5)), at(minute)) for minute in (121, 130, 140)]
+    assert answers == [None, None, None], "the numbers are stronger than empty answers"
+    assert rows(runtime, GAPS) == [missing]
+    trades = {at(30) + n * SECOND: n for n in range(1, 60)}
+    records = [one for one in runtime.feed.fetch(TICKS, at(29), at(32)) if one.ts_event not in trades]
+    runtime.feed.withheld = lambda record: False
+    came = [one for one in runtime.feed.fetch(TICKS, at(30), at(31)) if one.ts_event in trades]
+    assert len(came) == 59 and len(records) == 121
+    take_in(runtime.competition, runtime.store, runtime.feed, runtime.clock, Heard(TICKS, at(30), at(30.5), came[:20]))
+    assert rows(runtime, GAPS)[-1][:2] == (at(30) + 20 * SECOND, missing[1]), "of the others the numbers tell"
+    take_in(runtime.competition, runtime.store, runtime.feed, runtime.clock, Heard(TICKS, at(30), at(30.5), came))
+    assert [gap for gap in rows(runtime, GAPS) if gap[2] != "CLOSED"] == []
+
+
+def test_numbers_are_stronger_than_a_silence_that_was_believed(runtime: Runtime) -> None:
+    runtime.feed.withheld = lambda record: record.series.kind == "tick" and at(30) < record.ts_event < at(31)
+    came = [one for one in runtime.feed.fetch(TICKS, at(29), at(32)) if one.series == TICKS]
+    parts = [(at(29), at(30)), (at(31) - SECOND, at(32))]
+    before, after = ([one for one in came if start < one.ts_event <= end] for start, end in parts)
+    everything = (runtime.competition, runtime.store, runtime.feed, runtime.clock)
+    take_in(*everything, Heard(TICKS, *parts[0], before))
+    assert [runtime.store.gaps.quiet(TICKS, (at(30), at(31) - SECOND), at(minute)) for minute in (31, 36, 41)][2]
+    assert rows(runtime, GAPS)[-1][2] == "QUIET"
+    take_in(*everything, Heard(TICKS, *parts[1], after))
+    assert rows(runtime, GAPS)[-1][2] == "open"
+    assert rows(runtime, GAPS)[-1][4].endswith("are missing")
+
+
+def test_an_empty_answer_to_a_part_leaves_the_rest_of_a_gap(runtime: Runtime) -> None:
+    runtime.store.gaps.failed(TICKS, (at(30), at(40)), runtime.clock.now(), "the venue is down")
+    assert runtime.store.gaps.quiet(TICKS, (at(30), at(35)), runtime.clock.now()) is None
+    assert [(*gap[:3], gap[4]) for gap in rows(runtime, GAPS)] == [
+        (at(30), at(35), "open", "the venue is down"),
+        (at(35), at(40), "open", "the venue is down"),
+    ]
+
+
 def test_an_unanswered_range_is_passed_over_after_a_day(runtime: Runtime) -> None:
     runtime.feed.fails_at = at(-200)
     for series in (TICKS, CANDLES):

@@ -15,9 +15,11 @@ from coordinator_dagster.feeds.base import AGREEING_ANSWERS
 from coordinator_dagster.ranges import Range, merge_ranges
 from coordinator_dagster.store.database import Database
 from coordinator_dagster.store.gap_queries import (
+    AGREE,
     BEFORE_FIRST,
     FIRST_TRADE,
     INSERT,
+    IS_NUMBERED,
     MISSING_TRADES,
     NUMBERED,
     REOPEN,
@@ -168,7 +170,7 @@ class GapTable:
             connection.execute(
                 text(
                     "update market_gaps set state = 'healing', attempts = attempts + 1, updated_at = now(), "
-                    " reason = case when reason like :numbered then reason else coalesce(:reason, reason) end, "
+                    f" reason = case when {IS_NUMBERED} then reason else coalesce(:reason, reason) end, "
                     " next_try_at = cast(:now as timestamptz) + least(:first * power(2, least(attempts, 20)), :last) "
                     f"where {KEY} and {STANDING} and gap_end > :start and gap_start < :end"
                 ),
@@ -178,7 +180,6 @@ class GapTable:
                     "end": span[1],
                     "now": now,
                     "reason": reason,
-                    "numbered": NUMBERED.format("%", "%"),
                     "first": FIRST_RETRY,
                     "last": LAST_RETRY,
                 },
@@ -190,38 +191,27 @@ class GapTable:
         One empty answer may be an outage: three that agree, over ten minutes, say that nothing was traded. Not where
         the numbers of later trades say that there were some.
         """
+        key = {**series_key(series), "start": span[0], "end": span[1], "now": now}
         with self._alone() as connection:
-            row = connection.execute(
+            stands = connection.execute(
                 text(
-                    "insert into market_gaps as g (provider, asset, kind, granularity, gap_start, gap_end, state, "
-                    " reason, empty_answers) values (:provider, :asset, :kind, :granularity, :start, :end, 'healing', "
-                    " 'the venue answered with no trades; it is asked again', array[cast(:now as timestamptz)]) "
-                    "on conflict (provider, asset, kind, granularity, gap_start) do update set updated_at = now(), "
-                    " gap_end = least(g.gap_end, excluded.gap_end), "
-                    " state = case when g.state = 'CLOSED' then 'healing' else g.state end, "
-                    " reason = case when g.state = 'CLOSED' then excluded.reason else g.reason end, "
-                    " empty_answers = case when g.state = 'CLOSED' then '{}' else g.empty_answers end "
-                    "  || excluded.empty_answers "
-                    "returning gap_end, cardinality(empty_answers) >= :answers "
-                    " and :now - empty_answers[1] >= :over and reason not like :numbered as agreed"
+                    f"select gap_end, reason, {IS_NUMBERED} as numbered from market_gaps "
+                    f"where {KEY} and gap_start = :start and {STANDING}"
                 ),
-                {
-                    **series_key(series),
-                    "start": span[0],
-                    "end": span[1],
-                    "now": now,
-                    "answers": AGREEING_ANSWERS,
-                    "over": AGREEING_OVER,
-                    "numbered": NUMBERED.format("%", "%"),
-                },
-            ).one()
+                key,
+            ).first()
+            if stands and stands.numbered:
+                return None
+            if stands and stands.gap_end > span[1]:  # of the rest nothing was said
+                self._note(connection, series, (span[1], stands.gap_end), "open", stands.reason, now, REOPEN)
+            row = connection.execute(text(AGREE), {**key, "answers": AGREEING_ANSWERS, "over": AGREEING_OVER}).one()
             if row.agreed:
                 connection.execute(
                     text(
                         f"update market_gaps set state = 'QUIET', reason = 'nothing was traded' where {KEY} "
                         "and gap_start = :start"
                     ),
-                    {**series_key(series), "start": span[0]},
+                    key,
                 )
         return row.gap_end if row.agreed else None
 
@@ -234,11 +224,12 @@ class GapTable:
         key = {**series_key(series), "start": span[0], "end": span[1], "origin": origin}
         touched = connection.execute(
             text(
-                f"select id, gap_end, reason from market_gaps where {KEY} and {UNANSWERED} "
+                f"select id, gap_end, reason, {IS_NUMBERED} as numbered from market_gaps where {KEY} and {UNANSWERED} "
                 "and gap_start >= :start and gap_start < :end "
             ),
             key,
         ).all()
+        partly = [row for row in touched if row.gap_end > span[1] and not row.numbered]  # numbers are counted anew
         connection.execute(
             text(
                 "update market_gaps g set state = 'CLOSED', reason = 'trades came', updated_at = now() "
@@ -248,15 +239,15 @@ class GapTable:
                 "  and m.kind = g.kind and m.granularity = g.granularity "
                 "  and m.ts_event > g.gap_start and m.ts_event <= g.gap_end)))"
             ),
-            {**key, "touched": [row.id for row in touched if row.gap_end <= span[1]]},
+            {**key, "touched": [row.id for row in touched if row not in partly]},
         )
-        for row in [row for row in touched if row.gap_end > span[1]]:  # the rest of it is still to come
+        for row in partly:  # the rest of it is still to come
             connection.execute(text("delete from market_gaps where id = :id"), {"id": row.id})
             self._note(connection, series, (span[1], row.gap_end), "open", row.reason, now, REOPEN)
         for row in connection.execute(text(MISSING_TRADES), key):
             gap = (row.came_before, row.ts_event - MICROSECOND)
             reason = NUMBERED.format(row.previous + 1, row.before)
-            self._note(connection, series, gap, "open", reason, now, REOPEN + " where g.state <> 'QUIET'")
+            self._note(connection, series, gap, "open", reason, now, REOPEN)
         if span[0] <= origin and (first := connection.execute(text(FIRST_TRADE), key).scalar()):
             gap = (origin, first - MICROSECOND)
             if gap[0] < gap[1]:
