@@ -63,6 +63,15 @@ class Plan:
             for one in self.faults
         )
 
+    def hurried(self, at: datetime) -> bool:
+        """The venue's clock ran ahead then, and may have said that this moment was over."""
+        return any(
+            one.kind == "clock_skew_s"
+            and one.setting["seconds"] > 0
+            and one.begin <= (at - self.start).total_seconds() / self.speed <= one.end
+            for one in self.faults
+        )
+
 
 def by_hand() -> Plan:
     """Seed 0: by websocket twice, out of order, without a price; and late, for the venue runs ahead of its trades."""

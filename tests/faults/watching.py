@@ -18,6 +18,7 @@ from tests.faults.truth import SERIES, truth
 
 LOOK_SECONDS = 0.3
 IN_FLIGHT_SECONDS = 1.0  # from a trade to its push or its answer, on a machine with little time for it
+MUTE_SECONDS = 5.0  # the same where the venue said that the trade's time was over, then fell silent, REST too
 STATE = "select provider, asset, kind, granularity, complete_through from market_ingestion_state"
 STANDING = (
     "select provider, asset, kind, granularity, gap_start, gap_end from market_gaps where state in ('open', 'healing')"
@@ -111,7 +112,8 @@ class Watcher:
                 if series.kind == "tick" and self._plan.withheld(at) and not (newest and newest > at):
                     continue  # the venue says that there was no trade; a later one's number tells that there was
                 since = suspects[series, at] = self._suspects.get((series, at), now)
-                if now - since > IN_FLIGHT_SECONDS and (series, at) not in self._told:
+                allowed = MUTE_SECONDS if self._plan.hurried(at) else IN_FLIGHT_SECONDS
+                if now - since > allowed and (series, at) not in self._told:
                     self._told.add((series, at))
                     gaps = [f"{a:%H:%M:%S.%f}-{b:%H:%M:%S.%f}" for a, b in found.gaps.get(series, [])]
                     self._fault(f"not visible: {series}: {at} at {found.at}, complete through {through}, gaps {gaps}")
