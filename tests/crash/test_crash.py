@@ -1,7 +1,7 @@
 """kill -9 in the middle of each asset, then the same run again: equal to the run that was never killed.
 
-A few random kills for each asset and one after each of its commits; with COORDINATOR_TEST_KILLS=every, at
-every point, and many more. COORDINATOR_TEST_SEED repeats what a failed run chose.
+A few random kills for each asset, most of them after a commit; with COORDINATOR_TEST_KILLS=every, at every
+point, and many more. COORDINATOR_TEST_SEED repeats what a failed run chose.
 """
 
 import os
@@ -28,6 +28,7 @@ Tables = dict[str, list[dict[str, Any]]]
 EVERY = os.environ.get("COORDINATOR_TEST_KILLS") == "every"
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(3600 if EVERY else 600)]
 SEED = int(os.environ.get("COORDINATOR_TEST_SEED") or secrets.randbelow(1_000_000))
+COMMITS = 3
 TIMED_KILLS = 10 if EVERY else 1
 REPEATED_KILLS = 40 if EVERY else 6
 # Market records come in several commits, as they do in a competition with more than these two hours.
@@ -128,11 +129,11 @@ def fault(made: Competition, expected: Tables, killed: str, one_by_one: bool = F
 
 
 def chosen_points(points: Sequence[str], chance: random.Random) -> list[int]:
-    """One after each commit and a random one; or all there are."""
+    """After commits, a few at random, and a random one; or all there are."""
     if EVERY:
         return list(range(len(points)))
     after_commits = [place + 1 for place, point in enumerate(points) if point == COMMIT]
-    return sorted({*after_commits, chance.randrange(len(points))})
+    return sorted({*chance.sample(after_commits, min(len(after_commits), COMMITS)), chance.randrange(len(points))})
 
 
 @pytest.mark.parametrize(("name", "asset"), CASES)
