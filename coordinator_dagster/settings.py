@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 
 from coordinator_dagster.errors import UserErrors
 from coordinator_dagster.faults import nearest, pydantic_faults
+from coordinator_dagster.runners.base import PRELOAD
 from slots.contracts import SLOT_NAMES
 from slots.loader import SlotPath
 from slots.market import Kind, granularity_seconds
@@ -61,8 +62,7 @@ class Settings(BaseSettings):
     model_runner_timeout_seconds: float = Field(60, gt=0, description="a model is killed after that")
     model_base_classname: str = Field("slots.tracker.TrackerBase", description="what models subclass")
     model_preload: Annotated[list[str], NoDecode] = Field(
-        ["numpy", "numpy.random", "pandas"],
-        description="modules loaded once for all models",
+        list(PRELOAD), description="modules loaded once for all models"
     )
     clock_url: str | None = Field(None, description="a venue's clock to follow; unset: the machine's")
     checkpoint_interval_seconds: int | None = Field(None, gt=0, description="live: settle so often; unset: the pack's")

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 AnswerStatus = Literal["SUCCESS", "FAILED", "TIMEOUT", "LATE", "ABSENT", "SUSPENDED", "PLATFORM_FAULT"]
+PRELOAD = ("numpy", "numpy.random", "pandas")  # what models mostly import, where nothing else is chosen
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Self
 
 from coordinator_dagster.errors import UserErrors
 from coordinator_dagster.runners import worker
-from coordinator_dagster.runners.base import Answer, AnswerStatus, Call, ModelInfo
+from coordinator_dagster.runners.base import PRELOAD, Answer, AnswerStatus, Call, ModelInfo
 from coordinator_dagster.runners.folders import discover
 from coordinator_dagster.runners.processes import NOTHING, Broken, Model, Zygote, clean, parse
 
@@ -35,7 +35,7 @@ class LocalRunner:
         base_class: str = "slots.tracker:TrackerBase",
         log_dir: Path | None = None,
         start_timeout: float = 20.0,
-        preload: Sequence[str] = (),
+        preload: Sequence[str] = PRELOAD,
     ) -> None:
         found, faults = discover(models_dir)
         if faults:
