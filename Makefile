@@ -32,11 +32,10 @@ check: setup ## linters and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-ifdef ARGS
 test: check ## linters, types and tests; ARGS="-m oracle"
+ifdef ARGS
 	$(BIN)/pytest $(ARGS)
 else
-test: check
 	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile -m "not realtime"; together=$$?; \
 	$(BIN)/pytest -m realtime && exit $$together
 endif

@@ -128,7 +128,7 @@ def test_numbers_are_counted_anew_where_only_a_part_of_their_gap_is_answered(run
     answers = [runtime.store.gaps.quiet(TICKS, (at(30), at(30.5)), at(minute)) for minute in (121, 130, 140)]
     assert answers == [None, None, None], "the numbers are stronger than empty answers"
     assert rows(runtime, GAPS) == [missing]
-    trades = {at(30) + n * SECOND: n for n in range(1, 60)}
+    trades = {at(30) + n * SECOND for n in range(1, 60)}
     records = [one for one in runtime.feed.fetch(TICKS, at(29), at(32)) if one.ts_event not in trades]
     runtime.feed.withheld = lambda record: False
     came = [one for one in runtime.feed.fetch(TICKS, at(30), at(31)) if one.ts_event in trades]

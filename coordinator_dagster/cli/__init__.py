@@ -26,7 +26,7 @@ class OnDemand(TyperGroup):
         command = getattr(import_module(f"{__name__}.{cmd_name}"), cmd_name)
         if not isinstance(command, typer.Typer):
             single = typer.Typer(add_completion=False)
-            single.command(cmd_name)(command)
+            single.command()(command)
             command = single
         found = typer.main.get_command(command)
         found.name = cmd_name
