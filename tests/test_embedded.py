@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -111,6 +112,17 @@ def test_a_killed_server_starts_again_with_its_rows(home: Path) -> None:
     again = start(home)
     assert _pid_in(home) != server
     assert execute(again, "select n from committed") == [(7,)]
+
+
+def test_a_server_that_someone_else_is_starting_is_waited_for(home: Path) -> None:
+    url, server = start(home), _pid_in(home)
+    pid_file = home / ".coordinator" / "postgres" / "postmaster.pid"
+    ready = pid_file.read_text()
+    starting = ready.replace("ready", "starting")
+    assert starting != ready
+    pid_file.write_text(starting)
+    threading.Timer(1.5, pid_file.write_text, [ready]).start()
+    assert (start(home), _pid_in(home)) == (url, server)
 
 
 def test_a_program_with_the_pid_of_a_killed_server_is_not_the_server(home: Path, tmp_path: Path) -> None:

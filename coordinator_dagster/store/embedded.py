@@ -5,26 +5,34 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from tenacity import Retrying, stop_after_delay, wait_fixed
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from coordinator_dagster.errors import UserError
 
 BACKENDS_END_SECONDS = 10
+STARTS_SECONDS = 60  # after a crash it reads its log again first
 
 
 def start_embedded(home: Path) -> str:
     """Start the server in `home/.coordinator/postgres` unless it runs; returns its URL (a unix socket).
 
-    It is a daemon: kill -9 of the caller leaves it running, and the next caller finds it.
+    It is a daemon: kill -9 of the caller leaves it running, and the next caller finds it. One that another caller
+    has just started, and that may still be reading its log again after a crash, is waited for.
     """
     data = _data(home)
     data.parent.mkdir(parents=True, exist_ok=True)
     _forget_killed_server(data)
+    attempts = Retrying(
+        retry=retry_if_exception(lambda _: embedded_runs(home)),  # on its way: the library takes only a ready one
+        stop=stop_after_delay(STARTS_SECONDS),
+        wait=wait_fixed(0.2),
+        reraise=True,
+    )
     try:
-        server = _server(data)
+        server = attempts(_server, data)
     except Exception as error:
         raise UserError(
-            f"the embedded PostgreSQL in {data} did not start: {error}; see {data / 'log'}, "
+            f"the embedded PostgreSQL in {data} did not start: {error!r}; see {data / 'log'}, "
             "or set DATABASE_URL to a server of your own"
         ) from error
     return server.get_uri().replace("postgres:@", "postgres@")
