@@ -115,8 +115,7 @@ def test_a_killed_server_starts_again_with_its_rows(home: Path) -> None:
 
 
 def test_a_server_that_someone_else_is_starting_is_waited_for(home: Path) -> None:
-    url, server = start(home), _pid_in(home)
-    pid_file = home / ".coordinator" / "postgres" / "postmaster.pid"
+    url, server, pid_file = start(home), _pid_in(home), _pid_file(home)
     ready = pid_file.read_text()
     starting = ready.replace("ready", "starting")
     assert starting != ready
@@ -128,7 +127,7 @@ def test_a_server_that_someone_else_is_starting_is_waited_for(home: Path) -> Non
 def test_a_program_with_the_pid_of_a_killed_server_is_not_the_server(home: Path, tmp_path: Path) -> None:
     """A pid file outlives a crash of the machine; then the pid may be anyone's, even another home's server's."""
     start(home)
-    server, pid_file = _pid_in(home), home / ".coordinator" / "postgres" / "postmaster.pid"
+    server, pid_file = _pid_in(home), _pid_file(home)
     assert server
     os.kill(server, signal.SIGKILL)
     _until(lambda: not _runs(server))
@@ -213,8 +212,12 @@ def _stranger(program: Path) -> Iterator[int]:
         process.wait()
 
 
+def _pid_file(home: Path) -> Path:
+    return home / ".coordinator" / "postgres" / "postmaster.pid"
+
+
 def _pid_in(home: Path) -> int | None:
-    file = home / ".coordinator" / "postgres" / "postmaster.pid"
+    file = _pid_file(home)
     return int(file.read_text().split()[0]) if file.exists() else None
 
 
