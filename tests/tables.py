@@ -14,6 +14,7 @@ EXCLUDED = {
     "score_scored_at",
     "first_used_at",
     "exec_time_ms",
+    "queued_ms",
     "dispatched_at",
     "stored_at",
     "answered_at",

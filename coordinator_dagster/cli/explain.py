@@ -94,10 +94,13 @@ def _forecast(forecast: Record) -> Record:
     if forecast["status"] == "not asked":
         return {"status": f"not asked: {forecast['reason']}"}
     spent = None if forecast["exec_time_ms"] is None else f"{forecast['exec_time_ms']:.3f} ms in the model"
+    queued = None if forecast["queued_ms"] is None else f"{forecast['queued_ms']:.3f} ms in our queues"
     return {
         "status": _join(forecast["status"], forecast["reason"]),
         "asked at": forecast["asked_at"],
-        "answered at": _join(forecast["answered_at"] or "never", _after(forecast["seconds_after_cut_off"]), spent),
+        "answered at": _join(
+            forecast["answered_at"] or "never", _after(forecast["seconds_after_cut_off"]), spent, queued
+        ),
         "deadline": _join(forecast["deadline"], _after(forecast["deadline_seconds"])),
         "output": _short(forecast["output"]),
         "by deployment": forecast["deployment"],

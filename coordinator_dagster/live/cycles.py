@@ -123,6 +123,7 @@ class Cycles:
         await patiently(self.tell, self.executor, add, window, performed.cycles, performed.forecasts, performed.given)
         if performed.given:
             self.stored[t] = self.clock.now()
+            await patiently(self.tell, self.executor, self.performer.rest)
 
     async def _perform(self, plan: Plan, why_late: str) -> Performed:
         """What came of it. What fails on our side misses the cycle, and says why; the run goes on."""

@@ -59,6 +59,11 @@ class Performer:
         with self._runtime.store.database.transaction() as connection:
             self._tape.refresh(connection)
 
+    def rest(self) -> None:
+        """Between two instants: the models stand still, and those that changed are taken up."""
+        if self._runtime.runner.rest():
+            self._runtime.store.cycles.sync_models(self._runtime.runner.models())
+
     def start_by(self, t: datetime, config: PredictionConfig) -> datetime:
         """When a cycle must have begun: after that it is MISSED."""
         return t + self._runtime.competition.pack.input_wait + config.every / TOLERANCE

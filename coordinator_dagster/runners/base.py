@@ -1,6 +1,6 @@
 """What a runner is: it asks every model of the competition, all at once, each with its own deadline."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -32,13 +32,15 @@ class Answer:
     """What came back for one call.
 
     `output` is as the model gave it (it may hold NaN), `elapsed` seconds from the instant's dispatch to this
-    answer's arrival, `exec_time_ms` milliseconds the model itself spent on the call.
+    answer's arrival, `exec_time_ms` milliseconds the model itself spent on the call, `queued_ms` those of
+    `elapsed` that were ours: waiting for its turn and under way, at the whole instant.
     """
 
     status: AnswerStatus
     elapsed: float
     output: Any = None
     exec_time_ms: float | None = None
+    queued_ms: float | None = None
     reason: str | None = None
 
 
@@ -58,11 +60,20 @@ class Runner(Protocol):
         """From the beginning of the last `ask` until its last call had been sent."""
         ...
 
-    def ask(self, tick: bytes, calls: Sequence[Call], timeout: float) -> dict[str, list[Answer]]:
+    def ask(
+        self, tick: bytes, calls: Sequence[Call], timeout: float, skip: Collection[str] = ()
+    ) -> dict[str, list[Answer]]:
         """`tick` (the instant's input as JSON) once, then each call, on every model: answers by model id.
 
-        Every known model has one answer per call. After `timeout` seconds a model is killed (TIMEOUT) and
-        started anew before the next `ask`. Waits until all have answered or been given up.
+        Every known model but those in `skip` has one answer per call. After `timeout` seconds a model
+        is killed (TIMEOUT) and started anew before the next `ask`. Waits until all have answered or been given up.
+        """
+        ...
+
+    def rest(self) -> bool:
+        """Live, once an instant is stored: models stand still until the next `ask`; changed ones are taken up.
+
+        True when what `models` returns has changed.
         """
         ...
 

@@ -6,7 +6,7 @@ import os
 import selectors
 import signal
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -71,7 +71,9 @@ class LocalRunner:
         self._wait()
         self._reap()
 
-    def ask(self, tick: bytes, calls: Sequence[Call], timeout: float) -> dict[str, list[Answer]]:
+    def ask(
+        self, tick: bytes, calls: Sequence[Call], timeout: float, skip: Collection[str] = ()
+    ) -> dict[str, list[Answer]]:
         """One instant, see `Runner.ask`; `timeout` in seconds.
 
         ValueError or TypeError when the calls are not JSON or the instant is over 16 MB.
@@ -82,7 +84,7 @@ class LocalRunner:
             raise ValueError(f"the instant has {len(body)} bytes; {worker.REQUEST_CAP} are allowed")
         if self._zygote is None:
             self.fresh()
-        models = self._models.values()
+        models = [one for id_, one in self._models.items() if id_ not in skip]
         self._poll(0)  # a model between instants is silent
         died = [one for one in self._lost if not one.reason]
         self._reap()
@@ -108,11 +110,15 @@ class LocalRunner:
                 except Broken as fault:
                     self._lose(one, "FAILED", str(fault))
         self._reap()
-        for id_ in self._models.keys() - answers.keys():
-            one = self._models[id_]
-            answers[id_] = [Answer(one.status, one.elapsed, reason=one.reason)] * len(calls)
+        for one in models:
+            if one.info.id not in answers:
+                answers[one.info.id] = [Answer(one.status, one.elapsed, reason=one.reason)] * len(calls)
         self._spawn([one for one in models if one.again])  # ready, as a rule, before the next instant
-        return {id_: answers[id_] for id_ in self._models}
+        return {one.info.id: answers[one.info.id] for one in models}
+
+    def rest(self) -> bool:
+        """See `Runner.rest`."""
+        return False
 
     def abort(self) -> None:
         """Kill every process at once, from any thread; a running `ask` then finds them dead. `close` it after that."""

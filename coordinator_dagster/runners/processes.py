@@ -151,14 +151,16 @@ def parse(reply: bytes, count: int, elapsed: float) -> list[Answer]:
     try:
         frame = json.loads(reply.decode())
         after = f"tick: {clean(frame['tick_error'])}" if frame["tick_error"] is not None else None
+        own = int(frame["tick_us"]) + sum(int(one["us"]) for one in frame["answers"])
+        queued = max(0.0, elapsed * 1000 - own / 1000)
         answers = []
         for one in frame["answers"]:
             spent = int(one["us"]) / 1000
             if "error" in one:
                 reason = "; ".join(filter(None, [clean(one["error"]), after]))
-                answers.append(Answer("FAILED", elapsed, None, spent, reason))
+                answers.append(Answer("FAILED", elapsed, None, spent, queued, reason))
             else:
-                answers.append(Answer("SUCCESS", elapsed, one["value"], spent, after))
+                answers.append(Answer("SUCCESS", elapsed, one["value"], spent, queued, after))
     except (ValueError, TypeError, LookupError, OverflowError, RecursionError):
         raise Broken("sent a malformed answer") from None
     if len(answers) != count:

@@ -127,7 +127,8 @@ def _forecast(
     else:
         meta = {"reason": clean_text(answer.reason or "")}
     answered_at = arrived if answer.status == "SUCCESS" else None
-    return Forecast(model_id, cycle, status, answer.exec_time_ms, output, asked_at, answered_at, deployment, meta)
+    spent, queued = answer.exec_time_ms, answer.queued_ms
+    return Forecast(model_id, cycle, status, spent, queued, output, asked_at, answered_at, deployment, meta)
 
 
 def _validated(validator: Slot, given: Any, cycle: Cycle) -> tuple[dict[str, Any] | None, str | None]:

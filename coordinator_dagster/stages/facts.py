@@ -59,6 +59,7 @@ class Forecast:
     cycle: Cycle
     status: AnswerStatus
     exec_time_ms: float | None
+    queued_ms: float | None
     output: dict[str, Any] | None
     asked_at: datetime
     answered_at: datetime | None

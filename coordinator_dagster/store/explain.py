@@ -77,8 +77,8 @@ class Evidence:
 
     def forecast(self, cycle: Record, model_id: str) -> Record | None:
         return self._one(
-            "select status, asked_at, answered_at, exec_time_ms, inference_output_jsonb as output, deployment, "
-            " meta_jsonb->>'reason' as reason, meta_jsonb->>'raw' as raw "
+            "select status, asked_at, answered_at, exec_time_ms, queued_ms, deployment, "
+            " inference_output_jsonb as output, meta_jsonb->>'reason' as reason, meta_jsonb->>'raw' as raw "
             f"from forecasts f where {OF_CYCLE.format('f')} and model_id = :model",
             **_of(cycle),
             model=model_id,

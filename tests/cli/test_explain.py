@@ -75,7 +75,7 @@ def test_a_score_is_explained_with_its_input_truth_versions_and_board(played: Co
     assert (cycle["status"], cycle["resolvable_at"]) == ("PERFORMED", "2026-01-05T00:20:00+00:00")
     assert forecast["status"] == "SUCCESS"
     assert forecast["output"] == {"value": 0.01}
-    assert forecast["exec_time_ms"] >= 0
+    assert forecast["exec_time_ms"] >= 0 and forecast["queued_ms"] >= 0
     assert 0 < forecast["seconds_after_cut_off"] < forecast["deadline_seconds"] == 30
 
     assert (truth["status"], truth["external"], truth["order"]) == ("RESOLVED", False, None)

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -118,7 +118,9 @@ class HashRunner:
     def fresh(self) -> None:
         pass
 
-    def ask(self, tick: bytes, calls: Sequence[Call], timeout: float) -> dict[str, list[Answer]]:
+    def ask(
+        self, tick: bytes, calls: Sequence[Call], timeout: float, skip: Collection[str] = ()
+    ) -> dict[str, list[Answer]]:
         return {one.id: [self._answer(one.id, tick, call) for call in calls] for one in self.models()}
 
     def _answer(self, model: str, tick: bytes, call: Call) -> Answer:
