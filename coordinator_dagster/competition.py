@@ -70,6 +70,11 @@ class Competition:
         """From when on the tape is kept: the start, less the look-back of the first input."""
         return self.start - timedelta(minutes=self.settings.feed_backfill_minutes)
 
+    @property
+    def model_logs(self) -> Path:
+        """Where what the models print is kept."""
+        return self.home / ".coordinator" / "logs" / self.settings.competition
+
     def timeout(self, configs: list[PredictionConfig]) -> float:
         """Seconds until a model that is asked these configs is killed: never more than their cadence."""
         cadence = min(config.schedule.every_seconds for config in configs)

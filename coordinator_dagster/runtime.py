@@ -12,6 +12,7 @@ from coordinator_dagster.feeds.base import Feed
 from coordinator_dagster.feeds.registry import create_from_env
 from coordinator_dagster.feeds.stored import StoredFeed
 from coordinator_dagster.runners.local import LocalRunner
+from coordinator_dagster.runners.sandbox import LAYERS
 from coordinator_dagster.stages import archive, board, emission, expire, ingest, inputs, predict, resolve, score
 from coordinator_dagster.stages.ingest import IngestReport, contest_series
 from coordinator_dagster.store.store import Store, open_as_it_stands, open_store
@@ -67,9 +68,16 @@ class Runtime:
     def runner(self) -> LocalRunner:
         settings = self.competition.settings
         module, _, name = settings.model_base_classname.rpartition(".")
-        logs = self.competition.home / ".coordinator" / "logs" / self.competition.settings.competition
-        preload = settings.model_preload
-        return LocalRunner(self.competition.home / settings.models_dir, f"{module}:{name}", logs, preload=preload)
+        return LocalRunner(
+            self.competition.home / settings.models_dir,
+            f"{module}:{name}",
+            self.competition.model_logs,
+            preload=settings.model_preload,
+            memory=settings.model_memory_mb << 20,
+            required=[one for one in LAYERS if one not in settings.model_layers_waived]
+            if settings.mode == "live"
+            else [],
+        )
 
     def ingest(self, windows: Sequence[Window], refetch: bool = True) -> IngestReport:
         return ingest.ingest(self.competition, self.store, self.feed, self.clock, windows, refetch)
