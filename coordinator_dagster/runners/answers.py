@@ -18,7 +18,10 @@ def clean(text: object) -> str:
 def parse(reply: bytes, count: int, elapsed: float) -> list[Answer]:
     """The answers in a frame; Broken when it is not `count` answers."""
     try:
-        frame = json.loads(reply.decode())
+        text = reply.decode()
+        if frames.values(text) > frames.VALUES_CAP * (1 + count):  # with room for its own
+            raise Broken("sent an answer of too many values")
+        frame = json.loads(text)
         after = f"tick: {clean(frame['tick_error'])}" if frame["tick_error"] is not None else None
         own = int(frame["tick_us"]) + sum(int(one["us"]) for one in frame["answers"])
         queued = max(0.0, elapsed * 1000 - own / 1000)

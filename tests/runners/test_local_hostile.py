@@ -72,12 +72,29 @@ def test_a_huge_answer_fails_alone(make: Make) -> None:
     assert len(one(runner, n=0)["a"].output["value"]) == 1_000_000  # what is allowed arrives whole
 
 
+def test_an_answer_of_very_many_values_fails_alone(make: Make) -> None:
+    lists = body("return {'value': [[]] * (9_000 if self.data['n'] else 250_000)}")
+    runner = make(
+        a=lists,
+        b=ROGUE
+        + """
+    def predict(self, asset, horizon, step):
+        answer = b'{"tick_us":1,"tick_error":null,"answers":[{"us":1,"value":[' + b'[],' * 200_000 + b'1]}]}'
+        sock.sendall(len(answer).to_bytes(4, 'big') + answer); time.sleep(60)
+""",
+    )
+    answers = one(runner, n=0)
+    assert answers["a"].reason == "the answer is too large: 500002 values; it may have 20000"
+    assert answers["b"].reason == "sent an answer of too many values"
+    assert one(runner, n=1)["a"].status == "SUCCESS"
+
+
 def test_forged_frames_end_their_sender(make: Make) -> None:
     forged = {
         "big": ("(5 << 20).to_bytes(4, 'big') + b'x'", "bytes; "),
         "noise": ("(3).to_bytes(4, 'big') + b'???'", "malformed"),
         "empty": ("(2).to_bytes(4, 'big') + b'{}'", "malformed"),
-        "deep": ("(200_000).to_bytes(4, 'big') + b'[' * 200_000", "malformed"),
+        "deep": ("(200_000).to_bytes(4, 'big') + b'[' * 200_000", "too many values"),
         "twice": ("2 * ((2).to_bytes(4, 'big') + b'{}')", "more than it was asked"),
     }
     rogue = (

@@ -49,8 +49,8 @@ def mount(source: str, target: str, kind: str | None = None, flags: int = 0, opt
     called(f"mount {target}", result)
 
 
-def drop_capabilities() -> None:
-    """Give up every capability for good: effective, permitted, inheritable and bounding."""
+def bound_capabilities() -> None:
+    """No capability can be had ever again; those that are held stay until `drop_capabilities`."""
     for capability in range(_LAST_CAP):
         try:
             prctl(PR_CAPBSET_DROP, capability)
@@ -58,5 +58,9 @@ def drop_capabilities() -> None:
             if fault.errno != 22:  # EINVAL: there are no more
                 raise
             break
+
+
+def drop_capabilities() -> None:
+    """Give up every capability: effective, permitted and inheritable."""
     header = (ctypes.c_uint32 * 2)(0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3, this thread
     called("capset", _libc.capset(header, (ctypes.c_uint32 * 6)()))

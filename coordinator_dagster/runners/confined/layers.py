@@ -11,31 +11,14 @@ import signal
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from .kernel import (
-    CLONE_NEWNS,
-    LINUX,
-    MS_BIND,
-    MS_NODEV,
-    MS_NOSUID,
-    MS_PRIVATE,
-    MS_RDONLY,
-    MS_REC,
-    MS_REMOUNT,
-    PR_SET_DUMPABLE,
-    PR_SET_NO_NEW_PRIVS,
-    PR_SET_PDEATHSIG,
-    drop_capabilities,
-    mount,
-    prctl,
-    unshare,
-)  # fmt: skip
+from . import kernel
 from .landlock import restrict_files
 from .seccomp import refuse_system_calls
 
 OWN, ALL, SCRATCH = "/model", "/models", "/tmp"  # noqa: S108  the sandbox's own: each model has another
 _FILE_BYTES = 16 << 20  # the largest file: the log and what is in the scratch folder
 _OPEN_FILES, _TASKS = 64, 16
-_CPU_SECONDS = 2 * 3600  # more than any window: what spins between instants in a batch ends some day
+_CPU_SECONDS = 6 * 3600  # what spins for ever between the instants of a batch ends some day
 _SCRATCH = "size=16m,nr_inodes=1024,mode=0700"
 
 
@@ -77,30 +60,31 @@ def _own_view(folder: str, uid: int, place: Place) -> str:
     """A view of the files for this process alone: its own folder, no other model's, and an empty scratch folder."""
     if not place.sandboxed:
         raise OSError("it shares our files, processes and network")
-    unshare(CLONE_NEWNS)
-    mount("none", "/", flags=MS_REC | MS_PRIVATE)
-    kept = MS_NOSUID | MS_NODEV
-    mount(folder, OWN, flags=MS_BIND)
-    mount("none", OWN, flags=MS_BIND | MS_REMOUNT | MS_RDONLY | kept)
-    mount("tmpfs", ALL, "tmpfs", MS_RDONLY | kept, "size=4k,nr_inodes=1,mode=0000")
-    mount("tmpfs", SCRATCH, "tmpfs", kept, f"{_SCRATCH},uid={uid if place.root else os.getuid()}")
+    kernel.unshare(kernel.CLONE_NEWNS)
+    kernel.mount("none", "/", flags=kernel.MS_REC | kernel.MS_PRIVATE)
+    kept = kernel.MS_NOSUID | kernel.MS_NODEV
+    kernel.mount(folder, OWN, flags=kernel.MS_BIND)
+    kernel.mount("none", OWN, flags=kernel.MS_BIND | kernel.MS_REMOUNT | kernel.MS_RDONLY | kept)
+    kernel.mount("tmpfs", ALL, "tmpfs", kernel.MS_RDONLY | kept, "size=4k,nr_inodes=1,mode=0000")
+    kernel.mount("tmpfs", SCRATCH, "tmpfs", kept, f"{_SCRATCH},uid={uid if place.root else os.getuid()}")
     return OWN
 
 
 def _become(uid: int, place: Place, folder: str) -> None:
     """Nobody in particular, without a capability, and gone with the process that starts models."""
     try:
+        if kernel.LINUX and (place.root or place.sandboxed):
+            kernel.bound_capabilities()
         if place.root:
             _change_user(uid, folder)
         elif not place.sandboxed:
             raise OSError("it runs as the coordinator's own user")
     finally:
-        if LINUX:
-            if os.getuid() == 0 or place.sandboxed:
-                drop_capabilities()
-            prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # a change of user had taken it off
-            prctl(PR_SET_NO_NEW_PRIVS, 1)
-            prctl(PR_SET_DUMPABLE, 0)
+        if kernel.LINUX:
+            kernel.drop_capabilities()
+            kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)  # a change of user had taken it off
+            kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
+            kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
 
 
 def _change_user(uid: int, folder: str) -> None:
@@ -125,7 +109,7 @@ def _limit(address_space: int, own_user: bool) -> None:
     bounds = {"CORE": 0, "FSIZE": _FILE_BYTES, "NOFILE": _OPEN_FILES, "CPU": _CPU_SECONDS, "MEMLOCK": 0, "MSGQUEUE": 0}
     if own_user:  # else every process of the user would count
         bounds["NPROC"] = _TASKS
-    if LINUX:
+    if kernel.LINUX:
         bounds["AS"] = address_space
     for name, most in bounds.items():
         if (kind := getattr(resource, f"RLIMIT_{name}", None)) is not None:
@@ -139,7 +123,7 @@ def lacking(missing: Iterable[str], required: Iterable[str]) -> list[str]:
 
 def die_with(parent: int) -> bool:
     """Ask to be killed when `parent` dies; False when it has died already."""
-    if LINUX:
+    if kernel.LINUX:
         with contextlib.suppress(OSError):
-            prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+            kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
     return os.getppid() == parent

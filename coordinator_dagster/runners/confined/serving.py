@@ -11,7 +11,7 @@ import traceback
 from time import perf_counter_ns
 from typing import Any
 
-from .frames import ANSWER_CAP, ERROR_CAP, receive, send
+from .frames import ANSWER_CAP, ERROR_CAP, VALUES_CAP, receive, send, values
 
 LOG_CAP = 1 << 20  # bytes; looked at between instants, so one instant may write past it
 
@@ -88,7 +88,9 @@ def _answer(model: Any, call: dict[str, Any], names: set[str], room: int, folder
         text = "" if error else _encode(value)
     except BaseException as fault:
         error = f"the answer is not JSON: {_said(fault, folder)}"[:ERROR_CAP]
-    if len(text) > room:
+    if values(text) > VALUES_CAP:
+        error = f"the answer is too large: {values(text)} values; it may have {VALUES_CAP}"
+    elif len(text) > room:
         error = f"the answer is too long: {len(text)} bytes; an instant's may have {ANSWER_CAP}"
     return f'{{"error":{_dumps(error)},"us":{us}}}' if error else f'{{"value":{text},"us":{us}}}'
 
