@@ -5,6 +5,14 @@ import dagster as dg
 from coordinator_dagster.assets.window_asset import window_asset
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.runtime import Runtime
+from coordinator_dagster.windows import Window
+
+
+def confinement(runtime: Runtime, window: Window) -> dict[str, str]:
+    """Which layers the models of this run did not have."""
+    if runtime.confinement is None:
+        return {}
+    return {"confinement": "; ".join(f"no {name}: {why}" for name, why in runtime.confinement.items()) or "every layer"}
 
 
 def predictions(competition: Competition) -> dg.AssetsDefinition:
@@ -18,4 +26,5 @@ def predictions(competition: Competition) -> dg.AssetsDefinition:
         "What is stored never changes: materializing again performs only cycles that had not been. In a live "
         "competition a window that is over is only recorded as MISSED.",
         deps={"inference_inputs": None},
+        extra=confinement,
     )

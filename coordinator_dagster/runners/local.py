@@ -54,11 +54,12 @@ class LocalRunner:
         if self._log_dir:
             self._log_dir.mkdir(parents=True, exist_ok=True)
         self._zygote: Zygote | None = None
+        self.missing: dict[str, str] | None = None  # the layers that the models do not have, and why, once known
         self._selector = selectors.DefaultSelector()
         self._waiting: set[Model] = set()  # owe a ready frame or an answer
         self._lost: list[tuple[Model, Process]] = []  # to be reaped
         self._frame, self._began, self._timeout, self._cap = NOTHING, 0.0, 0.0, ANSWER_CAP
-        self.dispatch_seconds, self._aborted = 0.0, False
+        self.dispatch_seconds, self._started, self._aborted = 0.0, False, False
 
     def models(self) -> list[ModelInfo]:
         """The models known now, ordered by id; one whose folder has gone stays known."""
@@ -74,7 +75,7 @@ class LocalRunner:
         self._reap()
         self._spawn(self._models.values())
         self._frame = NOTHING
-        self._waiting = {one for one in self._models.values() if one.process}
+        self._started, self._waiting = True, {one for one in self._models.values() if one.process}
         self._wait()
         self._reap()
 
@@ -89,7 +90,7 @@ class LocalRunner:
         body = b'{"tick":%b,"calls":%b}' % (tick, asked.encode())
         if len(body) > REQUEST_CAP:
             raise ValueError(f"the instant has {len(body)} bytes; {REQUEST_CAP} are allowed")
-        if self._zygote is None:
+        if not self._started:
             self.fresh()
         models = [one for id_, one in self._models.items() if id_ not in skip]
         self._poll(0)  # a model between instants is silent
@@ -132,7 +133,7 @@ class LocalRunner:
         return False
 
     def confinement(self) -> dict[str, str]:
-        """The layers that the models do not have, and why; starts what starts them."""
+        """`missing`, found out now; UserErrors when a required layer is."""
         return self._starter().missing
 
     def abort(self) -> None:
@@ -290,7 +291,8 @@ class LocalRunner:
         """What forks the models, started anew when it was lost."""
         if self._zygote is None or self._zygote.lost:
             self._zygote = Zygote(self._models_dir, self._base_class, self._preload, self._start_timeout)
-            if faults := refusals(self._zygote.missing, self._required):
+            self.missing = self._zygote.missing
+            if faults := refusals(self.missing, self._required):
                 self._zygote.close()
                 raise UserErrors(faults)
         return self._zygote
