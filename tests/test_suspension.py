@@ -124,7 +124,7 @@ def test_models_do_not_touch_each_other_and_only_those_named_are_found() -> None
 
 def test_instants_come_in_their_order() -> None:
     suspensions = told("F", "F")
-    with pytest.raises(ValueError, match="00:01:00.*was told after.*00:01:00"):
+    with pytest.raises(ValueError, match=r"00:01:00.*was told after.*00:01:00"):
         suspensions.tell(START + MINUTE, [said("F")])
 
 
