@@ -101,17 +101,15 @@ class Performer:
         timeout = min(timeout_of_all, (plan.free_by - began).total_seconds())
         runner = self._runtime.runner
         calls = [Call(**(one.call or {})) for one in asking]
-        suspensions = self.suspensions(plan.t)
-        suspended = suspensions.at(plan.t, {model.id: model.deployment for model in runner.models()})
+        suspensions, models = self.suspensions(plan.t), runner.models()
+        suspended = suspensions.at(plan.t, {model.id: model.deployment for model in models})
         answers = runner.ask(given.payload, calls, max(0.0, timeout) / clock.speed, suspended)
         sent = began + timedelta(seconds=runner.dispatch_seconds * clock.speed)
         asking = [replace(one, dispatched_at=sent) for one in asking]
         full = min(timeout_of_all, *(pack.deadline(one).total_seconds() for one in due))
         scaled = {model: [_judged(one, clock.speed, timeout, full) for one in own] for model, own in answers.items()}
         validator, waited = self._slots["INFERENCE_OUTPUT_VALIDATOR"], began - cut_off
-        forecasts = answered(
-            validator, asking, scaled, runner.models(), schedule.orders, self._joined, suspended, waited
-        )
+        forecasts = answered(validator, asking, scaled, models, schedule.orders, self._joined, suspended, waited)
         suspensions.tell(plan.t, said(forecasts))  # the last step: where one before it fails, nothing is stored
         return Performed(cycles + asking, forecasts, given)
 

@@ -89,12 +89,12 @@ def _perform(
             continue
         for earlier in [one for one in stored if one < t]:  # performed when part of the window was run before
             suspensions.tell(earlier, stored.pop(earlier))
-        suspended = suspensions.at(t, {model.id: model.deployment for model in runner.models()})
+        models = runner.models()
+        suspended = suspensions.at(t, {model.id: model.deployment for model in models})
         asking = prepare(competition.pack, slots, inputs[t], configs)
         calls = [Call(**(one.call or {})) for one in asking]
         answers = runner.ask(inputs[t].payload, calls, competition.timeout(configs), suspended)
-        validator, models = slots["INFERENCE_OUTPUT_VALIDATOR"], runner.models()
-        new = answered(validator, asking, answers, models, orders, joined, suspended)
+        new = answered(slots["INFERENCE_OUTPUT_VALIDATOR"], asking, answers, models, orders, joined, suspended)
         suspensions.tell(t, [*stored.pop(t, []), *said(new)])
         cycles += asking
         forecasts += new
