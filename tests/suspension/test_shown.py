@@ -191,3 +191,29 @@ def test_who_is_disqualified_does_not_make_it_fail(competition: Make) -> None:
 @pytest.mark.parametrize(("text", "shown"), [("a | b", r"a \| b"), ("<img>", r"\<img\>"), ("a\nb", "a b"), (5, "5")])
 def test_what_others_said_is_no_markdown(text: Any, shown: str) -> None:
     assert _cell(text) == shown
+
+
+def test_validate_warns_of_a_suspension_that_skips_nothing_and_refuses_nonsense(
+    competition: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warning = "MODEL_SUSPENSION_SECONDS=60: instants are 60 s apart, so a suspended model misses none"
+    competition(model_suspension_seconds=60)
+    assert warning in CliRunner().invoke(app, ["validate"]).output
+    monkeypatch.setenv("MODEL_SUSPENSION_SECONDS", "61")
+    assert "MODEL_SUSPENSION_SECONDS" not in CliRunner().invoke(app, ["validate"]).output
+    monkeypatch.setenv("MODEL_SUSPENSION_SECONDS", "60")
+    monkeypatch.setenv("MODEL_RUNNER_MAX_CONSECUTIVE_FAILURES", "0")
+    monkeypatch.setenv("MODEL_RUNNER_MAX_CONSECUTIVE_TIMEOUTS", "0")
+    assert "MODEL_SUSPENSION_SECONDS" not in CliRunner().invoke(app, ["validate"]).output
+    competition(model_suspension_seconds=60, model_runner_max_consecutive_failures=60)
+    monkeypatch.setenv("MODEL_RUNNER_MAX_CONSECUTIVE_TIMEOUTS", "60")
+    assert "MODEL_SUSPENSION_SECONDS" not in CliRunner().invoke(app, ["validate"]).output, "nobody can be suspended"
+    for name, value in {
+        "MODEL_SUSPENSION_SECONDS": "0",
+        "MODEL_RUNNER_MAX_CONSECUTIVE_FAILURES": "-1",
+        "MODEL_RUNNER_MAX_CONSECUTIVE_TIMEOUTS": "often",
+    }.items():
+        with monkeypatch.context() as patch:
+            patch.setenv(name, value)
+            refused = CliRunner().invoke(app, ["validate"]).exception
+        assert f"environment: {name}" in str(refused) and value in str(refused)
