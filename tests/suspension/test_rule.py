@@ -97,6 +97,15 @@ def test_the_reason_is_one_that_a_participant_understands() -> None:
     assert len(long.at(START + MINUTE / 2, {"m": "1"})["m"].reason) < 400
 
 
+def test_of_several_reasons_the_same_is_named_whoever_tells_them() -> None:
+    last = []
+    for order in (["a", "b"], ["b", "a"]):
+        suspensions = Suspensions(SuspensionRule(1, 0, MINUTE), END)
+        suspensions.tell(START, [said("F", reason=reason) for reason in order])
+        last.append(suspensions.at(START + MINUTE / 2, {"m": "1"})["m"].last)
+    assert last == ["a", "a"]
+
+
 def test_another_deployment_is_asked_at_once_and_begins_anew() -> None:
     suspensions = told("F", "F", "F")
     assert suspended(suspensions, 4) and not suspended(suspensions, 4, deployment="2")
