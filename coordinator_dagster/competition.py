@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from coordinator_dagster.errors import UserError
 from coordinator_dagster.packs import Pack, PredictionConfig, read_pack
 from coordinator_dagster.schedule import last_truth
 from coordinator_dagster.settings import Settings, read_settings, read_spec, slot_paths
@@ -71,6 +72,11 @@ class Competition:
         """From when on the tape is kept: the start, less the look-back of the first input."""
         return self.start - timedelta(minutes=self.settings.feed_backfill_minutes)
 
+    @property
+    def model_logs(self) -> Path:
+        """Where what the models print is kept."""
+        return self.home / ".coordinator" / "logs" / self.settings.competition
+
     def timeout(self, configs: list[PredictionConfig]) -> float:
         """Seconds until a model that is asked these configs is killed: never more than their cadence."""
         cadence = min(config.schedule.every_seconds for config in configs)
@@ -121,8 +127,11 @@ class Competition:
 
 
 def default_home() -> Path:
-    """The code location's folder: COORDINATOR_HOME, or the working directory."""
-    return Path(os.environ.get("COORDINATOR_HOME") or Path.cwd()).resolve()
+    """The code location's folder: COORDINATOR_HOME, or the working directory; UserError when there is none."""
+    home = Path(os.environ.get("COORDINATOR_HOME") or Path.cwd()).resolve()
+    if not home.is_dir():
+        raise UserError(f"COORDINATOR_HOME={home}: there is no such folder; make it, or set another")
+    return home
 
 
 def read_competition(home: Path | None = None) -> Competition:

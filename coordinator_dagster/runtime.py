@@ -1,6 +1,6 @@
 """What the stages work with, opened from a competition: store, feed, runner and clock."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -12,6 +12,7 @@ from coordinator_dagster.feeds.base import Feed
 from coordinator_dagster.feeds.registry import create_from_env
 from coordinator_dagster.feeds.stored import StoredFeed
 from coordinator_dagster.runners.local import LocalRunner
+from coordinator_dagster.runners.sandbox import LAYERS
 from coordinator_dagster.stages import archive, board, emission, expire, ingest, inputs, predict, resolve, score
 from coordinator_dagster.stages.ingest import IngestReport, contest_series
 from coordinator_dagster.store.store import Store, open_as_it_stands, open_store
@@ -36,6 +37,22 @@ def open_feed(competition: Competition, clock: Clock | None = None, patience: fl
         "feed_patience_seconds": patience or settings.feed_patience_seconds,
     }
     return create_from_env(settings.model_copy(update=chosen), clock or open_clock(settings.clock_url))
+
+
+def open_local_runner(competition: Competition, required: Collection[str] | None = None) -> LocalRunner:
+    """The runner of the models in MODELS_DIR. Live, layers that are not waived are `required`, as a rule."""
+    settings = competition.settings
+    if required is None:
+        required = LAYERS.keys() - settings.model_layers_waived if settings.mode == "live" else ()
+    module, _, name = settings.model_base_classname.rpartition(".")
+    return LocalRunner(
+        competition.home / settings.models_dir,
+        f"{module}:{name}",
+        competition.model_logs,
+        preload=settings.model_preload,
+        memory=settings.model_memory_mb << 20,
+        required=sorted(required),
+    )
 
 
 @dataclass
@@ -65,11 +82,12 @@ class Runtime:
 
     @cached_property
     def runner(self) -> LocalRunner:
-        settings = self.competition.settings
-        module, _, name = settings.model_base_classname.rpartition(".")
-        logs = self.competition.home / ".coordinator" / "logs" / self.competition.settings.competition
-        preload = settings.model_preload
-        return LocalRunner(self.competition.home / settings.models_dir, f"{module}:{name}", logs, preload=preload)
+        return open_local_runner(self.competition)
+
+    @property
+    def confinement(self) -> dict[str, str] | None:
+        """The layers that the models do not have, and why; None where none was started here."""
+        return self.runner.missing if "runner" in self.__dict__ else None
 
     def ingest(self, windows: Sequence[Window], refetch: bool = True) -> IngestReport:
         return ingest.ingest(self.competition, self.store, self.feed, self.clock, windows, refetch)

@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 from coordinator_dagster.errors import UserErrors
 from coordinator_dagster.faults import nearest, pydantic_faults
 from coordinator_dagster.runners.base import PRELOAD
+from coordinator_dagster.runners.sandbox import LAYERS
 from slots.contracts import SLOT_NAMES
 from slots.loader import SlotPath
 from slots.market import Kind, granularity_seconds
@@ -73,6 +74,10 @@ class Settings(BaseSettings):
     model_preload: Annotated[list[str], NoDecode] = Field(
         list(PRELOAD), description="modules loaded once for all models"
     )
+    model_memory_mb: int = Field(512, ge=32, description="what a model may map beyond the preloaded modules")
+    model_layers_waived: Annotated[list[str], NoDecode] = Field(
+        [], description="live: start models although these layers of confinement are missing; or all"
+    )
     clock_url: str | None = Field(None, description="a venue's clock to follow; unset: the machine's")
     checkpoint_interval_seconds: int | None = Field(None, gt=0, description="live: settle so often; unset: the pack's")
     sensors: bool = Field(True, description="live: start and settle by themselves, once the daemon runs")
@@ -103,10 +108,19 @@ class Settings(BaseSettings):
             raise ValueError("must be a midnight where WINDOW=day, such as 2023-03-24T00:00Z")
         return value
 
-    @field_validator("feed_assets", "model_preload", mode="before")
+    @field_validator("feed_assets", "model_preload", "model_layers_waived", mode="before")
     @classmethod
     def _comma_separated(cls, value: Any) -> Any:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("model_layers_waived")
+    @classmethod
+    def _layers(cls, value: list[str]) -> list[str]:
+        if value == ["all"]:
+            return list(LAYERS)
+        if unknown := [name for name in value if name not in LAYERS]:
+            raise ValueError(f"has {', '.join(unknown)}; it takes all, or some of {', '.join(LAYERS)}")
+        return value
 
     @field_validator("feed_granularity")
     @classmethod

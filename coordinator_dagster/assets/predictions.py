@@ -25,12 +25,24 @@ def predictions(competition: Competition) -> dg.AssetsDefinition:
         "What is stored never changes: materializing again performs only cycles that had not been. In a live "
         "competition a window that is over is only recorded as MISSED.",
         deps={"inference_inputs": None},
-        extra=suspensions_table,
+        extra=how_models_were_run,
     )
 
 
-def suspensions_table(runtime: Runtime, window: Window) -> Mapping[str, Any]:
-    """Who was suspended in the window. No Markdown: a reason holds what a participant's code said."""
+def how_models_were_run(runtime: Runtime, window: Window) -> Mapping[str, Any]:
+    """The confinement of this run's models, and who was suspended in the window."""
+    return {**_confinement(runtime), **_suspensions(runtime, window)}
+
+
+def _confinement(runtime: Runtime) -> dict[str, str]:
+    """Which layers the models of this run did not have."""
+    if runtime.confinement is None:
+        return {}
+    return {"confinement": "; ".join(f"no {name}: {why}" for name, why in runtime.confinement.items()) or "every layer"}
+
+
+def _suspensions(runtime: Runtime, window: Window) -> dict[str, Any]:
+    """Who was suspended. No Markdown: a reason holds what a participant's code said."""
     found = suspensions(runtime.store.database, window)
     if not found:
         return {}

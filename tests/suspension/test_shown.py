@@ -111,6 +111,7 @@ def test_where_nobody_was_the_ui_lists_nobody(competition: Make) -> None:
     made = competition(**HOUR)
     with opened(made, {"good": always(0.0)}) as runtime:
         perform(runtime, windows_of(made))
+    with open_runtime(made) as runtime:
         window = windows_of(made)[0]
         shown = describe(runtime, "predictions", [window], EXTRA["predictions"])[window]
     assert "suspensions" not in shown and shown["suspended"] == 0
