@@ -13,7 +13,8 @@ from coordinator_dagster.errors import UserError
 from coordinator_dagster.packs import Pack, PredictionConfig, read_pack
 from coordinator_dagster.schedule import last_truth
 from coordinator_dagster.settings import Settings, read_settings, read_spec, slot_paths
-from coordinator_dagster.windows import LENGTHS, WindowGrid
+from coordinator_dagster.stages.suspension import SuspensionRule, Suspensions
+from coordinator_dagster.windows import LENGTHS, Window, WindowGrid
 from slots.contracts import SLOT_NAMES
 from slots.loader import Slot, SlotPath, load_slots
 from slots.tape import boundary
@@ -80,6 +81,16 @@ class Competition:
         """Seconds until a model that is asked these configs is killed: never more than their cadence."""
         cadence = min(config.schedule.every_seconds for config in configs)
         return min(self.settings.model_runner_timeout_seconds, cadence)
+
+    def suspensions(self, window: Window) -> Suspensions:
+        """Nobody is suspended yet: the window's answers have to be told."""
+        settings = self.settings
+        rule = SuspensionRule(
+            settings.model_runner_max_consecutive_failures,
+            settings.model_runner_max_consecutive_timeouts,
+            timedelta(seconds=settings.model_suspension_seconds),
+        )
+        return Suspensions(rule, window.end)
 
     def slots(self, *names: str) -> dict[str, Slot]:
         """These slots, loaded now (all ten without names); SlotErrors with every fault."""

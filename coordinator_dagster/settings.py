@@ -61,6 +61,15 @@ class Settings(BaseSettings):
 
     models_dir: Path = Field(Path("examples/models"), description="the local runner's models")
     model_runner_timeout_seconds: float = Field(60, gt=0, description="a model is killed after that")
+    model_runner_max_consecutive_failures: int = Field(
+        10, ge=0, description="so many failed instants in a row suspend a model; 0: never"
+    )
+    model_runner_max_consecutive_timeouts: int = Field(
+        5, ge=0, description="so many timeouts in a row suspend a model; 0: never"
+    )
+    model_suspension_seconds: float = Field(
+        900, gt=0, description="how long it is not asked, its window's end at the latest"
+    )
     model_base_classname: str = Field("slots.tracker.TrackerBase", description="what models subclass")
     model_preload: Annotated[list[str], NoDecode] = Field(
         list(PRELOAD), description="modules loaded once for all models"
