@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
+from pathlib import Path
 
 from coordinator_dagster.clock import Clock, FixedClock, open_clock
 from coordinator_dagster.competition import Competition
@@ -38,6 +39,16 @@ def open_feed(competition: Competition, clock: Clock | None = None, patience: fl
     return create_from_env(settings.model_copy(update=chosen), clock or open_clock(settings.clock_url))
 
 
+def open_runner(competition: Competition, models_dir: Path, logs: Path, tolerant: bool = False) -> LocalRunner:
+    """The local runner over the models in `models_dir`, by the competition's settings; `tolerant` of bad folders.
+
+    Live, one bad folder must not keep all the others from being asked.
+    """
+    settings = competition.settings
+    module, _, name = settings.model_base_classname.rpartition(".")
+    return LocalRunner(models_dir, f"{module}:{name}", logs, preload=settings.model_preload, tolerant=tolerant)
+
+
 @dataclass
 class Runtime:
     """One competition, running. The feed and the models are opened when they are first needed."""
@@ -66,10 +77,9 @@ class Runtime:
     @cached_property
     def runner(self) -> LocalRunner:
         settings = self.competition.settings
-        module, _, name = settings.model_base_classname.rpartition(".")
-        logs = self.competition.home / ".coordinator" / "logs" / self.competition.settings.competition
-        preload = settings.model_preload
-        return LocalRunner(self.competition.home / settings.models_dir, f"{module}:{name}", logs, preload=preload)
+        logs = self.competition.home / ".coordinator" / "logs" / settings.competition
+        folder = self.competition.home / settings.models_dir
+        return open_runner(self.competition, folder, logs, tolerant=settings.mode == "live")
 
     def ingest(self, windows: Sequence[Window], refetch: bool = True) -> IngestReport:
         return ingest.ingest(self.competition, self.store, self.feed, self.clock, windows, refetch)

@@ -10,11 +10,11 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Self
 
-from coordinator_dagster.errors import UserErrors
+from coordinator_dagster.errors import UserError
 from coordinator_dagster.runners import worker
 from coordinator_dagster.runners.base import PRELOAD, Answer, AnswerStatus, Call, ModelInfo
-from coordinator_dagster.runners.folders import discover
 from coordinator_dagster.runners.processes import NOTHING, Broken, Model, Zygote, clean, parse
+from coordinator_dagster.runners.roster import Roster
 
 _READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 _FRAME_SPARE = 8192  # bytes an answer frame may hold per call beside the values: an error's text, escaped
@@ -23,10 +23,10 @@ _FRAME_SPARE = 8192  # bytes an answer frame may hold per call beside the values
 class LocalRunner:
     """Asks the models in the sub-folders of `models_dir`, each in a process of its own.
 
-    Every sub-folder is a model; UserErrors names all that are not. Processes start at the first `fresh` or
-    `ask`. `start_timeout` is in seconds; what a model prints goes to `log_dir/ID.log`; the modules of `preload`
-    are loaded once for all. A model that could not start is tried again at the next `fresh`; one that hung or
-    died is started at once and holds up nobody.
+    Every sub-folder is a model; UserErrors names all that are not, `faults` does where it is `tolerant` of them.
+    Processes start at the first `fresh` or `ask`. `start_timeout` is in seconds; what a model prints goes to
+    `log_dir/ID.log`; the modules of `preload` are loaded once for all. A model that could not start is tried again
+    at the next `fresh`; one that hung or died is started at once and holds up nobody.
     """
 
     def __init__(
@@ -36,12 +36,11 @@ class LocalRunner:
         log_dir: Path | None = None,
         start_timeout: float = 20.0,
         preload: Sequence[str] = PRELOAD,
+        tolerant: bool = False,
     ) -> None:
-        found, faults = discover(models_dir)
-        if faults:
-            raise UserErrors(faults)
-        self._models = {id_: Model(*model) for id_, model in found.items()}
-        self._models_dir, self._start_timeout = models_dir, start_timeout
+        self._roster, self._start_timeout = Roster(models_dir, tolerant), start_timeout
+        self._models = self._roster.models
+        self._told = self.models()
         self._base_class, self._preload = base_class, preload
         self._log_dir = log_dir.resolve() if log_dir else None
         if self._log_dir:
@@ -53,15 +52,21 @@ class LocalRunner:
         self._frame, self._began, self._timeout, self._cap = NOTHING, 0.0, 0.0, worker.ANSWER_CAP
         self.dispatch_seconds, self._aborted = 0.0, False
 
+    @property
+    def faults(self) -> list[str]:
+        """What is wrong with folders, in words."""
+        return self._roster.faults
+
     def models(self) -> list[ModelInfo]:
         """The models known now, ordered by id; one whose folder has gone stays known."""
         return [one.info for one in self._models.values()]
 
     def fresh(self) -> None:
-        """Start every model anew from its folder as it is now, new ones too; returns when all are ready."""
-        for id_, (info, folder) in discover(self._models_dir)[0].items():
-            self._models.setdefault(id_, Model(info, folder)).info = info
-        self._models = dict(sorted(self._models.items()))
+        """Start every model anew from its folder as it is now, new ones too; returns when all are ready.
+
+        UserError when there is no folder of models.
+        """
+        self._roster.look()
         for one in self._models.values():
             self._lose(one, "PLATFORM_FAULT", "started anew")
         self._reap()
@@ -70,6 +75,7 @@ class LocalRunner:
         self._waiting = {one for one in self._models.values() if one.sock}
         self._wait()
         self._reap()
+        self._told = self.models()
 
     def ask(
         self, tick: bytes, calls: Sequence[Call], timeout: float, skip: Collection[str] = ()
@@ -88,7 +94,7 @@ class LocalRunner:
         self._poll(0)  # a model between instants is silent
         died = [one for one in self._lost if not one.reason]
         self._reap()
-        self._spawn(died)
+        self._spawn([*died, *self._roster.held_back])
 
         self._frame = memoryview(len(body).to_bytes(4, "big") + body)
         self._cap = worker.ANSWER_CAP + _FRAME_SPARE * (1 + len(calls))
@@ -113,12 +119,25 @@ class LocalRunner:
         for one in models:
             if one.info.id not in answers:
                 answers[one.info.id] = [Answer(one.status, one.elapsed, reason=one.reason)] * len(calls)
-        self._spawn([one for one in models if one.again])  # ready, as a rule, before the next instant
+        # What is told of this instant's models must stay true: who has changed is not started here.
+        self._spawn([one for one in models if one.again], changed=False)  # ready, as a rule, before the next instant
         return {one.info.id: answers[one.info.id] for one in models}
 
     def rest(self) -> bool:
-        """See `Runner.rest`."""
-        return False
+        """See `Runner.rest`. A model whose folder is broken or being written stays as it is; the log says so once."""
+        if self._zygote is None:
+            return False  # `fresh` looks by itself
+        try:
+            anew = self._roster.look()
+        except UserError as fault:  # ours: no model is charged for it
+            anew = []
+            self._roster.note([str(fault)])
+        for one in anew:
+            self._lose(one, "PLATFORM_FAULT", "started anew")
+        self._reap()
+        self._spawn(anew)
+        told, self._told = self._told, self.models()
+        return told != self._told
 
     def abort(self) -> None:
         """Kill every process at once, from any thread; a running `ask` then finds them dead. `close` it after that."""
@@ -244,8 +263,8 @@ class LocalRunner:
                 one.reason = f"could not start: {one.reason}"
         self._lost.clear()
 
-    def _spawn(self, models: Iterable[Model]) -> None:
-        """Fork a process for each, without waiting until it is ready."""
+    def _spawn(self, models: Iterable[Model], changed: bool = True) -> None:
+        """Fork a process for each, without waiting until it is ready; for `changed` ones if that may be."""
         for one in models:
             one.again = one.ready = False
             one.inbox.clear()
@@ -253,8 +272,7 @@ class LocalRunner:
             if self._aborted:
                 one.status, one.reason = "PLATFORM_FAULT", "the runner is being ended"
                 continue
-            if not (one.folder / "main.py").is_file():
-                one.status, one.reason = "ABSENT", "its folder has gone"
+            if not self._roster.may_start(one, changed):
                 continue
             try:
                 if self._zygote is None or self._zygote.lost:
