@@ -60,7 +60,7 @@ def add(
 ) -> None:
     """Take in a new model, or a new deployment of one. A live competition asks it from its next cycle on."""
     competition = read_competition()
-    models_dir, id_ = _models_dir(competition), name or folder.resolve().name
+    models_dir, id_ = _models_dir(competition), folder.resolve().name if name is None else name
     if not SLUG.fullmatch(id_):
         raise UserError(f"{plain(id_)}: {SLUG_RULE}; choose one by --name")
     told = checked_about({"player_id": player_id, "player_name": player_name})
