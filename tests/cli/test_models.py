@@ -89,6 +89,7 @@ def test_a_model_comes_is_seen_changes_and_goes(typed: Typed, submit: Submit, tm
     assert "My [bold] model" in typed("list")[1]
 
     assert "is what it was" in typed("add", str(folder))[1], "whose it is stays without being told again"
+    assert [path.name for path in (tmp_path / "models").iterdir()] == ["mine"]
     submit(GOOD.replace("0.001", "0.002"))
     code, out, _ = typed("add", str(folder), "--no-check")
     second = listed(typed)["mine"]
