@@ -140,6 +140,27 @@ def test_a_run_that_takes_over_asks_what_was_submitted_while_it_waited(competiti
     assert found == {now(folder)["changes"]} != {old["changes"]}
 
 
+def test_between_instants_that_are_far_apart_a_model_need_not_wait_for_one(
+    competition: Make, model_folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What comes well before an instant is asked at it, though nothing was performed since."""
+    monkeypatch.setattr("coordinator_dagster.live.cycles.LOOK_SECONDS", 0.3)
+    folder = model_folder("early", ANSWERS)
+    made = competition(mode="live", models_dir=folder)
+    known: list[str] = []
+
+    def prepare(runtime: Runtime) -> None:
+        def submit() -> None:
+            known.extend(row.id for row in runtime.store.database.read("select id from models"))
+            model_folder("comes", ANSWERS)
+
+        threading.Timer(3, submit).start()
+
+    run_simulated(made, START - timedelta(seconds=6), START + timedelta(seconds=2), 1, prepare)
+    assert known == ["early"], "the run had been at work by then"
+    assert [status for status, _ in answers(made)["comes"]] == ["SUCCESS"]
+
+
 @pytest.mark.parametrize("mode", ["live", "replay"])
 def test_a_bad_folder_keeps_nobody_from_being_asked_live(competition: Make, model_folder: Folder, mode: str) -> None:
     folder = model_folder("good", ANSWERS)
