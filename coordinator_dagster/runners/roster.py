@@ -71,6 +71,6 @@ class Roster:
             one.status, one.reason, one.again = "PLATFORM_FAULT", "its folder has just changed", True
         else:
             self._unstarted.discard(one)
-            one.info = here.info
+            one.info, one.folder = here.info, self._folders.at(one.info.id)  # MODELS_DIR may be a link that moves
             return True
         return False

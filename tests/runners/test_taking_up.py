@@ -42,9 +42,9 @@ def test_a_changed_model_starts_while_the_others_rest(make: Make, tmp_path: Path
     one(runner)
     write(tmp_path, "a", "import time\nBORN = time.monotonic()\n" + body("return {'value': BORN}"))
     runner.rest()
-    time.sleep(0.5)
+    time.sleep(1)
     asked = time.monotonic()
-    assert one(runner)["a"].output["value"] < asked - 0.2, "it did not wait for the next instant"
+    assert one(runner)["a"].output["value"] < asked, "it did not wait for the next instant"
 
 
 def test_a_model_whose_folder_has_gone_is_ended_and_absent_until_it_is_back(make: Make, tmp_path: Path) -> None:
@@ -131,6 +131,18 @@ def test_without_its_folder_of_models_the_runner_keeps_all_and_charges_nobody(ma
     assert {answer.status for answer in one(runner, n=0).values()} == {"SUCCESS"} and runner.faults == []
 
 
+def test_the_folder_of_models_may_be_a_link_that_moves(tmp_path: Path) -> None:
+    for release in ("1", "2"):
+        write(tmp_path / release, "a", body(f"return {{'value': {release}}}"))
+    link = tmp_path / "current"
+    link.symlink_to(tmp_path / "1" / "models")
+    with LocalRunner(link) as runner:
+        assert one(runner)["a"].output == {"value": 1}
+        link.unlink()
+        link.symlink_to(tmp_path / "2" / "models")
+        assert runner.rest() is True and one(runner)["a"].output == {"value": 2}
+
+
 def test_one_bad_folder_is_refused_or_tolerated(tmp_path: Path) -> None:
     write(tmp_path, "good", GOOD)
     (tmp_path / "models" / "bad").mkdir()
@@ -198,11 +210,13 @@ def test_a_folder_that_changes_while_it_is_read_is_not_taken(tmp_path: Path, mon
     assert folders.look()["a"].info
 
 
-def test_a_change_to_one_of_many_is_a_matter_of_milliseconds(make: Make, tmp_path: Path) -> None:
+def test_resting_costs_milliseconds(make: Make, tmp_path: Path) -> None:
     runner = make(**{f"m{n}": GOOD for n in range(10)})
     one(runner)
     time.sleep(0.15)
-    runner.rest()
-    began = time.perf_counter()
-    runner.rest()
-    assert time.perf_counter() - began < 0.02
+    took = []
+    for _ in range(6):
+        began = time.perf_counter()
+        runner.rest()
+        took.append(time.perf_counter() - began)
+    assert min(took) < 0.01
