@@ -68,7 +68,7 @@ def add(
         models_dir.mkdir(parents=True, exist_ok=True)
         with alone(models_dir, _say_waiting), staged(folder, id_, models_dir) as copy:
             before = _whose(models_dir, id_, force)
-            _sign(copy, told, before)
+            sign(copy, told, before)
             info = read_submission(copy, walk(copy), folder)
             if before and before.player_id != info.player_id and not force:
                 raise UserError(
@@ -147,7 +147,7 @@ def _whose(models_dir: Path, id_: str, force: bool) -> ModelInfo | None:
         ) from None
 
 
-def _sign(copy: Path, told: dict[str, str], before: ModelInfo | None) -> None:
+def sign(copy: Path, told: dict[str, str], before: ModelInfo | None) -> None:
     """Write into the copy whose it is: as told, else as it says itself, else as it was."""
     says, file = about_of(copy) | told, copy / TOML
     if before and "player_id" not in says and before.player_id != before.id:

@@ -3,14 +3,19 @@
 import json
 import socket
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from coordinator_dagster.cli import main
 from coordinator_dagster.cli.console import console
+from coordinator_dagster.cli.models import sign
 from coordinator_dagster.packs import available_packs
+from coordinator_dagster.runners.submission import about_of
 
 HEAD = """from slots.tracker import TrackerBase
 
@@ -98,6 +103,24 @@ def test_a_model_comes_is_seen_changes_and_goes(typed: Typed, submit: Submit, tm
 
     code, out, _ = typed("remove", "mine")
     assert code == 0 and "coordinator order leave mine" in out and listed(typed) == {}
+
+
+NAMES = st.text(min_size=1, max_size=100).filter(lambda text: text.isprintable() and text == text.strip())
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
+@given(NAMES, NAMES)
+@example('"', "\\")
+@example("'''", '"' * 3)
+@example("🎯", "# no comment")
+def test_whose_it_is_comes_back_as_it_was_told(player: str, name: str) -> None:
+    told = {"player_id": player, "player_name": name}
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        (folder / "model.toml").write_text('# mine\nname = "x"  # and this\nplayer_id = "claimed"\n')
+        sign(folder, told, None)
+        assert about_of(folder) == {"name": "x", **told}
+        assert (folder / "model.toml").read_text().startswith('# mine\nname = "x"  # and this\n')
 
 
 def test_a_model_of_another_player_is_not_taken_over(typed: Typed, submit: Submit) -> None:
