@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
+from pathlib import Path
 
 from coordinator_dagster.clock import Clock, FixedClock, open_clock
 from coordinator_dagster.competition import Competition
@@ -39,19 +40,28 @@ def open_feed(competition: Competition, clock: Clock | None = None, patience: fl
     return create_from_env(settings.model_copy(update=chosen), clock or open_clock(settings.clock_url))
 
 
-def open_local_runner(competition: Competition, required: Collection[str] | None = None) -> LocalRunner:
-    """The runner of the models in MODELS_DIR. Live, layers that are not waived are `required`, as a rule."""
-    settings = competition.settings
+def open_local_runner(
+    competition: Competition,
+    models_dir: Path | None = None,
+    logs: Path | None = None,
+    required: Collection[str] | None = None,
+) -> LocalRunner:
+    """The runner of the models in `models_dir`, else MODELS_DIR. Live, layers not waived are `required`, as a rule.
+
+    Live, too, one bad folder must not keep all the others from being asked.
+    """
+    settings, live = competition.settings, competition.settings.mode == "live"
     if required is None:
-        required = LAYERS.keys() - settings.model_layers_waived if settings.mode == "live" else ()
+        required = LAYERS.keys() - settings.model_layers_waived if live else ()
     module, _, name = settings.model_base_classname.rpartition(".")
     return LocalRunner(
-        competition.home / settings.models_dir,
+        models_dir or competition.home / settings.models_dir,
         f"{module}:{name}",
-        competition.model_logs,
+        logs or competition.model_logs,
         preload=settings.model_preload,
         memory=settings.model_memory_mb << 20,
         required=sorted(required),
+        tolerant=live and models_dir is None,
     )
 
 

@@ -65,6 +65,8 @@ class Cycles:
                 await patiently(self.tell, self.executor, self.performer.freshen)
                 await patiently(self.tell, self.executor, self.performer.suspensions, t)
             if self.clock.now() < t - ahead:
+                if self.clock.now() < t - 2 * look and (self.under_way is None or self.under_way.done()):
+                    await patiently(self.tell, self.executor, self.performer.rest)  # submitted since the last instant
                 await self.clock.sleep_until(min(t - ahead, self.clock.now() + look))
                 continue
             await self._start(schedule, t)

@@ -51,6 +51,7 @@ class Performer:
         self.series: tuple[Series, ...] = contest_series(runtime.competition, runtime.feed)
         self._joined: dict[str, datetime] = {}
         self._suspensions: tuple[Window, Suspensions] | None = None
+        self._unsynced = False  # the models have changed, and the database has not been told
         look_back = 2 * (runtime.competition.settings.feed_candles_window + 1)  # some may not have arrived in time
         self._tape = TapeMemory(runtime.store.tape, self.series, look_back)
 
@@ -74,8 +75,10 @@ class Performer:
 
     def rest(self) -> None:
         """Between two instants: the models stand still, and those that changed are taken up."""
-        if self._runtime.runner.rest():
+        self._unsynced |= self._runtime.runner.rest()
+        if self._unsynced:  # the database may be away: then this is called again
             self._runtime.store.cycles.sync_models(self._runtime.runner.models())
+            self._unsynced = False
 
     def start_by(self, t: datetime, config: PredictionConfig) -> datetime:
         """When a cycle must have begun: after that it is MISSED."""

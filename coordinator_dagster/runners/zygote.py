@@ -20,6 +20,7 @@ from coordinator_dagster.runners import sandbox
 from coordinator_dagster.runners.confined import layers
 from coordinator_dagster.runners.processes import Process, pid_of
 
+_LOADING = 30.0  # seconds for it to load what is preloaded
 _USERS = range(10_000, 60_000)  # numbers that no account has, as a rule: each process is another
 
 
@@ -34,7 +35,7 @@ class Zygote:
 
         UserError when `base_class`, `module:Class`, or a module to preload cannot be loaded.
         """
-        packages = _packages(base_class)
+        self.models_dir, packages = models_dir, _packages(base_class)
         self._patience, self._started = patience, os.getpid()
         bwrap = sandbox.find()
         if said := self._start(bwrap, models_dir, base_class, packages, preload) if bwrap else None:
@@ -57,7 +58,7 @@ class Zygote:
         """Its first word, or None when it ended without one."""
         self.lost, self._sandboxed = False, bwrap is not None
         self._control, theirs = socket.socketpair()
-        self._control.settimeout(self._patience)
+        self._control.settimeout(max(self._patience, _LOADING))
         self._said = tempfile.TemporaryFile()  # noqa: SIM115  it is ours as long as the process is
         started = threading.Event()
         with theirs:
@@ -69,6 +70,7 @@ class Zygote:
             said, handle = self._call()
         except OSError:
             return None
+        self._control.settimeout(self._patience)
         self._own_memory = 0
         if handle is not None:
             self._own_memory = psutil.Process(pid_of(handle)).memory_info().vms

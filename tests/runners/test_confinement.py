@@ -45,7 +45,7 @@ def test_a_layer_that_fails_for_one_model_only_keeps_its_code_from_running(no_bu
     write(tmp_path, "a", "print('it ran')\n" + GOOD)
     with LocalRunner(tmp_path / "models", log_dir=tmp_path / "logs", preload=[]) as runner:
         runner.confinement()
-        runner._required = ["bubblewrap"]  # as if it had been there for the probe
+        runner._lives.required = ["bubblewrap"]  # as if it had been there for the probe
         reason = one(runner)["a"].reason or ""
     assert reason.startswith("could not start: not confined: bubblewrap: ")
     assert (tmp_path / "logs" / "a.log").read_text() == ""

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from pathlib import Path
 
 import pytest
@@ -135,7 +136,7 @@ def test_fresh_takes_code_as_it_is_now(make: Make, tmp_path: Path) -> None:
     assert one(runner)["a"].output == {"value": 60}
     write(tmp_path, "a", body("return {'value': 'new'}"))
     write(tmp_path, "c", GOOD)
-    (tmp_path / "models" / "b" / "main.py").unlink()
+    shutil.rmtree(tmp_path / "models" / "b")
     runner.fresh()
     new = {m.id: m.deployment for m in runner.models()}
     assert list(new) == ["a", "b", "c"] and new["a"] != old["a"] == new["c"]
@@ -149,15 +150,15 @@ def test_model_toml_and_faulty_folders(make: Make, tmp_path: Path) -> None:
     (tmp_path / "models" / "a" / "model.toml").write_text('name = "Alpha"\nplayer_id = "p1"\n')
     runner.fresh()
     a, b = runner.models()
-    assert (a.name, a.player_id, a.player_name) == ("Alpha", "p1", "a")
+    assert (a.name, a.player_id, a.player_name) == ("Alpha", "p1", "p1")
     assert (b.name, b.player_id, b.player_name) == ("b", "b", "b")
     (tmp_path / "models" / "a" / "model.toml").write_text('colour = "red"\n')
     (tmp_path / "models" / "Bad Name").mkdir()
     (tmp_path / "models" / "empty").mkdir()
     with pytest.raises(UserErrors) as caught:
         LocalRunner(tmp_path / "models")
-    assert len(caught.value.faults) == 3
-    for word in ("colour", "Bad Name", "main.py"):
+    assert len(caught.value.faults) == 4  # one has a bad name and no main.py
+    for word in ("colour", "Bad Name: rename", "Bad Name: it has no main.py", "empty: it has no main.py"):
         assert word in str(caught.value)
 
 

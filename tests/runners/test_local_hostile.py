@@ -219,7 +219,7 @@ runner.ask(b'{{"n": 1}}', [Call(["BTC", 60, 60])], 60)
 def test_the_loss_of_the_zygote_is_our_fault_and_mended(make: Make) -> None:
     runner = make(a=body("if self.data['n'] == 1: time.sleep(5)\nreturn {'value': 1}"), b=GOOD)
     one(runner)
-    assert runner._zygote
-    threading.Timer(0.1, runner._zygote.kill).start()
+    assert runner._lives.zygote
+    threading.Timer(0.1, runner._lives.zygote.kill).start()
     assert one(runner, n=1)["a"].status == "PLATFORM_FAULT"
     assert {a.status for a in one(runner, n=2).values()} == {"SUCCESS"}
