@@ -191,7 +191,7 @@ class BinanceSession:
         except (WebSocketException, OSError) as error:
             raise ConnectionLost(f"{self._url}: {error!r}") from error
 
-    async def _receive(self, seconds: float) -> bytes | None:
+    async def _receive(self, seconds: float) -> str | bytes | None:
         """The next message, or None after so many real seconds."""
         try:
             async with asyncio.timeout(seconds):
