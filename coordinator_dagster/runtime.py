@@ -11,7 +11,8 @@ from coordinator_dagster.competition import Competition
 from coordinator_dagster.feeds.base import Feed
 from coordinator_dagster.feeds.registry import create_from_env
 from coordinator_dagster.feeds.stored import StoredFeed
-from coordinator_dagster.runners.local import LocalRunner
+from coordinator_dagster.runners.base import Runner
+from coordinator_dagster.runners.choice import open_runner
 from coordinator_dagster.stages import archive, board, emission, expire, ingest, inputs, predict, resolve, score
 from coordinator_dagster.stages.ingest import IngestReport, contest_series
 from coordinator_dagster.store.store import Store, open_as_it_stands, open_store
@@ -64,12 +65,12 @@ class Runtime:
         return FixedClock(min(ends)) if ends else self._present
 
     @cached_property
-    def runner(self) -> LocalRunner:
-        settings = self.competition.settings
-        module, _, name = settings.model_base_classname.rpartition(".")
-        logs = self.competition.home / ".coordinator" / "logs" / self.competition.settings.competition
-        preload = settings.model_preload
-        return LocalRunner(self.competition.home / settings.models_dir, f"{module}:{name}", logs, preload=preload)
+    def runner(self) -> Runner:
+        """What MODEL_RUNNER names; UserErrors with all that it lacks."""
+        settings, home = self.competition.settings, self.competition.home
+        return open_runner(
+            settings, home, home / ".coordinator" / "logs" / settings.competition, self.store.cycles.participants
+        )
 
     def ingest(self, windows: Sequence[Window], refetch: bool = True) -> IngestReport:
         return ingest.ingest(self.competition, self.store, self.feed, self.clock, windows, refetch)
