@@ -1,6 +1,6 @@
 """Whose fault it is, rule 12: what came of an instant over gRPC, as answers. The table is in docs/rules.md."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from coordinator_dagster.runners.base import Answer, AnswerStatus
@@ -10,6 +10,7 @@ from coordinator_dagster.runners.grpc_roster import Standing
 
 ANSWERED = {"SUCCESS", "MODEL_FAILED", "BAD_IMPLEMENTATION", "TOO_LONG", "UNREADABLE"}  # the node understood us
 NO_ANSWER = {"DEADLINE_EXCEEDED", "UNANSWERED"}
+SETUP, TICK = -2, -1  # the places of these, before the calls
 OURS = 0.1  # a model that lost more than this part of its time to us did not fail
 
 Verdict = tuple[AnswerStatus, str]
@@ -23,12 +24,16 @@ class Circumstances:
     now: float
     lost: str = ""  # why what the orchestrator says is not known, where it is not
     first: bool = False  # nobody has been asked by this runner before
-    understood: bool = True  # some node did understand the calls
+    understood: Collection[int] = (SETUP, TICK)  # what some node did as it was told: that is as it should be
 
 
-def understood(asked: Sequence[Asked]) -> bool:
-    """Whether any node did what it was asked: then the calls are as they should be."""
-    return any(said.code in ANSWERED for one in asked for said in (one.tick, *one.said) if said)
+def understood(asked: Iterable[Asked]) -> set[int]:
+    """Which of the calls (by place, also SETUP and TICK) some node did as it was told."""
+    found = set()
+    for one in asked:
+        found |= {SETUP} if one.present else set()
+        found |= {place for place, said in enumerate((one.tick, *one.said), TICK) if said and said.code in ANSWERED}
+    return found
 
 
 def judge(asked: Asked, standing: Standing, around: Circumstances) -> list[Answer]:
@@ -43,7 +48,7 @@ def judge(asked: Asked, standing: Standing, around: Circumstances) -> list[Answe
     for place in range(count):
         said = asked.said[place] if place < len(asked.said) else None
         own += took(said)
-        status, reason = verdict(asked, said, around)
+        status, reason = verdict(asked, place, around)
         ended = said.ended if said and said.ended is not None else around.now
         elapsed = ended - around.instant.began
         spent = queued = None
@@ -54,11 +59,12 @@ def judge(asked: Asked, standing: Standing, around: Circumstances) -> list[Answe
     return answers
 
 
-def verdict(asked: Asked, said: Said | None, around: Circumstances) -> Verdict:
-    """Status and reason of one call at a model that was there; without `said` its turn did not come."""
-    before = [one for one in (asked.tick, *asked.said) if one]
-    blamed = said or (before[-1] if before else Said("CUT"))
-    if said is None and blamed.code in ANSWERED:
+def verdict(asked: Asked, place: int, around: Circumstances) -> Verdict:
+    """Status and reason of one call at a model that was there; a call whose turn did not come goes by the last."""
+    begun = [one for one in (asked.tick, *asked.said) if one]
+    last = min(place - TICK, len(begun) - 1)
+    blamed = begun[last] if begun else Said("UNANSWERED")
+    if last < place - TICK and blamed.code in ANSWERED:
         blamed = Said("UNANSWERED")
     code = blamed.code
     if code == "SUCCESS":
@@ -75,7 +81,7 @@ def verdict(asked: Asked, said: Said | None, around: Circumstances) -> Verdict:
         return gone(f"its node died or cannot be reached: {blamed.message}", around)
     if code == "CUT":
         return "ABSENT", "its node was stopped or replaced while it was asked, and no other was ready in time"
-    ours = code == "CLIENT" or not around.understood
+    ours = code == "CLIENT" or last + TICK not in around.understood
     return "PLATFORM_FAULT" if ours else "FAILED", told(blamed)
 
 
@@ -98,9 +104,7 @@ def too_late(asked: Asked, said: Said, around: Circumstances) -> Verdict:
 
 
 def busy(said: Said, around: Circumstances) -> Verdict:
-    """The node is at work on something else, or its answer was larger than gRPC's own limit."""
-    if "larger than max" in said.message:
-        return "FAILED", f"the answer is too long: {said.message}"
+    """The node is at work on something else."""
     if around.first:  # the run before ours was ended while it asked
         return "PLATFORM_FAULT", f"busy, perhaps with a call that another run made: {said.message}"
     return "TIMEOUT", f"still busy with a call that it did not answer in time: {said.message}"
@@ -121,7 +125,7 @@ def absent(standing: Standing, around: Circumstances) -> Verdict:
         told = f"{code}: {words}".removesuffix(": ")
         if code == "CONNECTION_FAILED":
             return "ABSENT", f"its node could not be reached{last}: {told}"
-        ours = code == "USAGE" and not around.understood
+        ours = code == "USAGE" and SETUP not in around.understood
         return "PLATFORM_FAULT" if ours else "FAILED", f"not taken part since: {told}{last}"
     since = f" since {standing.since:%Y-%m-%d %H:%M:%S} UTC" if standing.since else ""
     state = {"RUNNING": "being connected", "GONE": "not listed by the orchestrator", "": "not announced so far"}

@@ -72,6 +72,9 @@ class Node(DynamicSubclassModelRunner):
             response = await self.grpc_stub.Call(request, timeout=timeout, wait_for_ready=True)
         except AioRpcError as fault:
             said.code, said.message = fault.code().name, clean(fault.details() or "")
+            if "larger than max" in said.message:  # gRPC's own limit: no time-out, as the client would take it
+                said.code, said.message = "TOO_LONG", f"the answer is too long: {said.message}"
+                return None, Refused(said.code)
             said.reachable = self.grpc_channel.get_state() is ChannelConnectivity.READY
             raise
         finally:

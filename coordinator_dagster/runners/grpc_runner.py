@@ -146,7 +146,7 @@ class GrpcRunner:
             lost = "the connection to the orchestrator was lost meanwhile"
         sent = [one.tick.sent for one in asked.values() if one.tick and one.tick.sent is not None]
         self.dispatch_seconds = max(sent, default=instant.began) - instant.began
-        around = Circumstances(instant, time.monotonic(), lost, self._first, understood(list(asked.values())))
+        around = Circumstances(instant, time.monotonic(), lost, self._first, understood(asked.values()))
         answers = {id_: judge(asked[id_], self._standings.standings[id_], around) for id_ in ids}
         for id_, one in asked.items():
             if one.tick:

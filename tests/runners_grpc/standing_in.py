@@ -61,8 +61,22 @@ class Standing:
         self.run(self.it.stop_model(name))
 
     def start(self, name: str, fault: str | None = None) -> None:
-        """(Re)deploy it."""
+        """Start it anew; the stand-in ends the old node first."""
         self.run(self.it.start_model(name, Fault.parse(fault) if fault else None))
+
+    def redeploy(self, name: str) -> None:
+        """As the orchestrator does it: the new node is announced while the old one still runs."""
+
+        async def change() -> None:
+            one = self.it.deployments[self.ids[name]]
+            old, message = one.server, one.message(self.it.host)
+            self.it._launch(one)
+            await self.it._announce(one)
+            await asyncio.sleep(0.1)
+            old.stop(0)
+            await self.it._broadcast(message | {"state": "STOPPED"})
+
+        self.run(change())
 
     def say(self, name: str, state: str = "RUNNING", **infos: str) -> None:
         """An update that the stand-in does not send by itself."""
