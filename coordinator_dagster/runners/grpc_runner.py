@@ -8,7 +8,7 @@ import inspect
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Self
 
@@ -38,8 +38,8 @@ class Orchestrator:
     timeout: float
     max_failures: int = 100
     max_timeouts: int = 100
-    secure_credentials: Any = None
-    gateway_credentials: Any = None
+    secure_credentials: Any = field(default=None, repr=False)
+    gateway_credentials: Any = field(default=None, repr=False)
 
     @property
     def where(self) -> str:

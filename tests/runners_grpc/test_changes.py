@@ -12,11 +12,13 @@ import psutil
 import pytest
 from standing_in import CALL, GOOD, Standing, statuses, until, write
 
+from coordinator_dagster.cli.doctor import orchestrator
 from coordinator_dagster.errors import UserError
 from coordinator_dagster.runners import grpc_connection, grpc_runner
 from coordinator_dagster.runners.base import Call, ModelInfo
 from coordinator_dagster.runners.grpc_nodes import Node
 from coordinator_dagster.runners.grpc_runner import GrpcRunner, Orchestrator
+from coordinator_dagster.settings import Settings
 from slots.tracker import TrackerBase
 
 Make = Callable[..., Standing]
@@ -305,3 +307,15 @@ def test_an_instant_that_is_too_large_is_refused(make: Make) -> None:
     standing = make(a=GOOD)
     with standing.runner() as runner, pytest.raises(ValueError, match="16777216 are allowed"):
         runner.ask(json.dumps("x" * (16 << 20)).encode(), [CALL], 10)
+
+
+def test_doctor_says_how_many_models_the_orchestrator_has(make: Make) -> None:
+    standing = make({"dead": "dead"}, a=GOOD, dead=GOOD)
+    there = {"model_runner": "grpc", "model_runner_node_host": "127.0.0.1", "crunch_id": "test"}
+    settings = Settings().model_copy(update={**there, "model_runner_node_port": standing.it.port})
+    found = orchestrator(settings)
+    assert found.found.startswith("2 models at ws://127.0.0.1") and not found.remedy
+    standing.it.crunch_id = "another"
+    assert "mend CRUNCH_ID" in orchestrator(settings).remedy
+    standing.go_away()
+    assert "mend MODEL_RUNNER_NODE_HOST" in orchestrator(settings).remedy
