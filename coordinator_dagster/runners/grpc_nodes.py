@@ -109,7 +109,7 @@ class Cluster(ModelCluster):
 
     def __init__(self, roster: Roster, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.ws_client.disconnect_sync = lambda: None  # it runs at exit, and only to fail there
+        quiet_at_exit(self)
         self.roster = roster
         self._tasks: set[asyncio.Task[None]] = set()
         self._coming: Counter[str] = Counter()
@@ -203,6 +203,7 @@ class Client(DynamicSubclassModelConcurrentRunner):
 
     def __init__(self, roster: Roster, *, crunch_id: str, **kwargs: Any) -> None:
         super().__init__(crunch_id=crunch_id, **kwargs)
+        quiet_at_exit(self.model_cluster)
         self.model_cluster = Cluster(roster, crunch_id, self.host, self.port, self.create_model_runner)
 
     def create_model_runner(self, **kwargs: Any) -> Node:
@@ -214,3 +215,8 @@ class Client(DynamicSubclassModelConcurrentRunner):
             gateway_credentials=self.gateway_credentials,
             **kwargs,
         )
+
+
+def quiet_at_exit(cluster: ModelCluster) -> None:
+    """What the client has Python do at its end can only fail there: it closes the socket, as `Connection` does."""
+    cluster.ws_client.disconnect_sync = lambda: None
