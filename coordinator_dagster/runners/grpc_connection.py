@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 PAUSE_SECONDS = 1.0  # after the first try to reach the orchestrator, doubled after each
 LONGEST_PAUSE_SECONDS = 30.0
 AGAIN_SECONDS = 2.0  # between the client's own tries, once it was connected
-CLOSING_SECONDS = 5.0
+CLOSING_SECONDS = 2.0
 
 
 class Connection:
@@ -39,8 +39,10 @@ class Connection:
     def close(self) -> None:
         """End every task, close every channel and the socket, end the thread."""
         if self._thread.is_alive():
-            self.submit(self._disconnect()).result(CLOSING_SECONDS)
-            self._stop()
+            try:
+                self.submit(self._disconnect()).result(2 * CLOSING_SECONDS)
+            finally:
+                self._stop()
 
     def lost(self) -> str:
         """Why what the orchestrator says is not known now; empty where it is."""
@@ -91,7 +93,14 @@ class Connection:
         await asyncio.gather(*tasks, return_exceptions=True)
         cluster = self.client.model_cluster
         nodes = [*cluster.models_run.values(), *cluster.pending_model_runs.values()]
-        await asyncio.gather(*(one.close() for one in nodes), cluster.ws_client.disconnect())
+        ends = [asyncio.create_task(one.close()) for one in nodes]
+        ends.append(asyncio.create_task(cluster.ws_client.disconnect()))
+        done, late = await asyncio.wait(ends, timeout=CLOSING_SECONDS)  # an orchestrator that hangs says no good-bye
+        for one in late:
+            one.cancel()
+        for one in done:
+            if fault := one.exception():
+                log.warning("a connection did not end well: %s", fault)
         await self._loop.shutdown_asyncgens()
 
 

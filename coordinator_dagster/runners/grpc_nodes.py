@@ -56,8 +56,10 @@ class Refused:
 class Node(DynamicSubclassModelRunner):
     """One connected model. Whoever calls it puts a new `said` there, which is filled in."""
 
-    said = Said()
-    room = ANSWER_CAP  # bytes that its answers may still have at this instant
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.said = Said()
+        self.room = ANSWER_CAP  # bytes that its answers may still have at this instant
 
     async def call(
         self, method_name: str, arguments: Any = ([], []), timeout: float | None = None
@@ -144,14 +146,15 @@ class Cluster(ModelCluster):
         if event_type == "init":
             ids = {str(one["model_id"]) for one in data}
             self.roster.listed(ids)
-            for gone in [one for one in self.models_run.values() if str(one.model_id) not in ids]:
-                self._begin(self.remove_model_runner(gone))
+            for one in [*self.models_run.values(), *self.pending_model_runs.values()]:
+                if str(one.model_id) not in ids:
+                    self._begin(self.remove_model_runner(one))
             self._listed_on = self.ws_client.websocket
             if not ids:
                 log.warning("the orchestrator has no model for crunch %s: is CRUNCH_ID right?", self.crunch_id)
-        for one in data:
-            self.roster.announced(one)
-            self._being_connected(one["model_id"], self._take_up(one))
+        for message in data:
+            self.roster.announced(message)
+            self._being_connected(message["model_id"], self._take_up(message))
 
     async def _take_up(self, message: dict[str, Any]) -> None:
         try:

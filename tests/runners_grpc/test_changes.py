@@ -187,12 +187,22 @@ def test_all_calls_of_an_instant_are_one_models_time(make: Make) -> None:
     standing = make(a=SLEEPS, good=GOOD)
     with standing.runner() as runner:
         runner.fresh()
-        calls = [Call(["BTC", h], {"step": 60, "colour": "red"}) for h in (60, 300)]
+        calls = [Call(["BTC", h], {"step": 60, "colour": "red"}) for h in (60, 300, 900)]
         found = standing.ask(runner, 0.8, calls, n=1)
-        assert [one.output for one in found["good"]] == [{"value": 61}, {"value": 301}]
-        assert [one.status for one in found["a"]] == ["SUCCESS", "TIMEOUT"], "it has 0.8 s for both"
+        assert [one.output for one in found["good"]] == [{"value": 61}, {"value": 301}, {"value": 901}]
+        assert [one.status for one in found["a"]] == ["SUCCESS", "TIMEOUT", "TIMEOUT"], "it has 0.8 s for all"
+        assert standing.it.deployments["1"].servicer.calls["predict"] == 2, "the third is not begun"
         assert found["a"][1].elapsed < 1.1
         assert runner.ask(b"{}", [], 5) == {"1": [], "2": []}
+
+
+def test_the_answers_of_an_instant_share_the_limit(make: Make) -> None:
+    standing = make(a=GOOD.replace("{'value': self.data['n'] + horizon}", "'x' * 600_000"))
+    with standing.runner() as runner:
+        for _ in range(2):
+            found = standing.ask(runner, 5, [CALL, CALL])["a"]
+            assert [one.status for one in found] == ["SUCCESS", "FAILED"]
+            assert found[1].reason == "the answer is too long: 600000 bytes; an instant's may have 1048576"
 
 
 def test_without_time_nobody_is_asked(make: Make) -> None:
@@ -241,6 +251,19 @@ def test_who_is_not_listed_among_others_is_absent(make: Make) -> None:
     standing = make(a=GOOD, good=GOOD)
     standing.stop("a")
     with standing.runner([info(standing, "a")]) as runner:
+        found = standing.ask(runner)
+        assert statuses(found) == {"a": "ABSENT", "good": "SUCCESS"}
+        assert found["a"].reason.startswith("not listed by the orchestrator since")
+
+
+def test_who_left_while_the_orchestrator_was_away_is_not_asked_any_more(make: Make) -> None:
+    standing = make(a=GOOD, good=GOOD)
+    with standing.runner() as runner:
+        runner.fresh()
+        standing.go_away()
+        standing.it.deployments["1"].state = "STOPPED"  # its node goes on
+        standing.come_back()
+        until(lambda: not connected(runner, "1"))
         found = standing.ask(runner)
         assert statuses(found) == {"a": "ABSENT", "good": "SUCCESS"}
         assert found["a"].reason.startswith("not listed by the orchestrator since")
