@@ -86,7 +86,8 @@ class Instant:
     async def _on(self, node: Node, asked: Asked) -> bool:
         """Tick, then the calls; False when the node has to be asked anew."""
         node.room = ANSWER_CAP
-        asked.tick = await self._call(node, "tick", self.tick)
+        asked.tick = Said()
+        await self._call(node, "tick", self.tick, asked.tick)
         if asked.tick.code == "FAILED_PRECONDITION" and node not in self.renewed:
             self.client.model_cluster.renew(node)  # its process was started anew at the same address
             self.renewed.add(node)
@@ -100,16 +101,16 @@ class Instant:
                 break
         return "CUT" not in (asked.tick.code, *(one.code for one in asked.said))
 
-    async def _call(self, node: Node, method: str, arguments: Arguments, said: Said | None = None) -> Said:
-        """One call by way of the client, which counts, spares, reconnects and reports."""
-        said = node.said = said or Said()
+    async def _call(self, node: Node, method: str, arguments: Arguments, said: Said) -> None:
+        """One call by way of the client, which counts, spares, reconnects and reports; `said` is filled in."""
+        node.said = said
         left = max(self._left(), LEAST_SECONDS)
         try:
             results = await self.client.call(method, arguments, timeout=left, model_runs=[node])
         except Exception as fault:  # it has no result where a node is not who it should be
             log.exception("model %s: the client failed at %s", node.model_id, method)
             said.code, said.message = "CLIENT", f"{type(fault).__name__}: {fault}"
-            return said
+            return
         if said.code in ("SKIPPED", "UNANSWERED"):
             if (result := results.get(node)) is None or node.closed:
                 said.code = "CUT"
@@ -117,4 +118,3 @@ class Instant:
                 said.message = result.detail or ""
             else:
                 said.code, said.message = "CLIENT", result.detail or ""
-        return said

@@ -84,7 +84,7 @@ def test_whose_turn_never_came_is_judged_by_what_took_the_time() -> None:
 
 def test_times_are_the_models_own_and_ours() -> None:
     asked = Asked(
-        "d", TICK, [Said("SUCCESS", value=1, sent=100.2, ended=100.5), Said("MODEL_FAILED", "x", None, 101, 103)]
+        "d", TICKED, [Said("SUCCESS", value=1, sent=100.2, ended=100.5), Said("MODEL_FAILED", "x", None, 101, 103)]
     )
     first, second = judge(asked, Standing(INFO), around(2))
     assert (first.elapsed, first.exec_time_ms, first.queued_ms) == pytest.approx((0.5, 300, 100))

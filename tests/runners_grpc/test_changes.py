@@ -238,6 +238,26 @@ def test_while_the_orchestrator_is_away_connected_models_are_asked_and_no_absenc
         assert set(statuses(standing.ask(runner)).values()) == {"SUCCESS"}
 
 
+def test_a_connection_that_is_lost_for_a_part_of_an_instant_charges_no_absence(make: Make) -> None:
+    standing = make(a=SLEEPS.replace("0.5", "1.5"), late=GOOD)
+    with standing.runner() as runner:
+        runner.fresh()
+        standing.stop("late")
+        until(lambda: not connected(runner, "2"))
+
+        def restart() -> None:
+            standing.go_away()
+            standing.come_back()
+
+        restarting = threading.Timer(0.1, restart)
+        restarting.start()
+        found = standing.ask(runner)
+        restarting.join()
+        assert runner._connection and not runner._connection.lost(), "it is back by now"
+        assert statuses(found) == {"a": "SUCCESS", "late": "PLATFORM_FAULT"}
+        assert standing.ask(runner)["late"].status == "ABSENT"
+
+
 def test_an_orchestrator_that_names_nobody_charges_nobody(make: Make) -> None:
     standing = make(a=GOOD)
     with standing.runner([info(standing, "a")]) as runner:
