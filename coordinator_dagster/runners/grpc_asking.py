@@ -38,7 +38,7 @@ class Instant:
     began: float
     timeout: float
     asked: dict[str, Asked] = field(default_factory=dict)
-    renewed: set[Node] = field(default_factory=set)
+    renewed: set[str] = field(default_factory=set)
 
     @property
     def deadline(self) -> float:
@@ -88,9 +88,9 @@ class Instant:
         node.room = ANSWER_CAP
         asked.tick = Said()
         await self._call(node, "tick", self.tick, asked.tick)
-        if asked.tick.code == "FAILED_PRECONDITION" and node not in self.renewed:
+        if asked.tick.code == "FAILED_PRECONDITION" and node.model_id not in self.renewed:
             self.client.model_cluster.renew(node)  # its process was started anew at the same address
-            self.renewed.add(node)
+            self.renewed.add(node.model_id)
             return False
         for arguments in self.calls:
             if asked.tick.code == "CUT" or self._left() <= 0:

@@ -29,6 +29,8 @@ from coordinator_dagster.runners.worker import ANSWER_CAP
 
 log = logging.getLogger(__name__)
 
+LOOK_SECONDS = 0.05
+
 
 @dataclass
 class Said:
@@ -115,6 +117,7 @@ class Cluster(ModelCluster):
         self.roster = roster
         self._tasks: set[asyncio.Task[None]] = set()
         self._coming: Counter[str] = Counter()
+        self._news: dict[str, asyncio.Task[None]] = {}  # each model's last
         self._listed_on: Any = None  # the connection that the last list came by
 
     @property
@@ -154,13 +157,21 @@ class Cluster(ModelCluster):
                 log.warning("the orchestrator has no model for crunch %s: is CRUNCH_ID right?", self.crunch_id)
         for message in data:
             self.roster.announced(message)
-            self._being_connected(message["model_id"], self._take_up(message))
+            id_ = message["model_id"]
+            self._news[id_] = self._being_connected(id_, self._take_up(message, self._news.get(id_)))
 
-    async def _take_up(self, message: dict[str, Any]) -> None:
+    async def _take_up(self, message: dict[str, Any], before: asyncio.Task[None] | None) -> None:
+        """A model's news in their order; what they make pointless is ended first."""
+        running, deployment = message["state"] == "RUNNING", message["deployment_id"]
+        while before and not before.done():
+            pending = self.pending_model_runs.get(message["model_id"])
+            if pending and running != (pending.deployment_id == deployment):
+                await self.remove_model_runner(pending)
+            await asyncio.wait([before], timeout=LOOK_SECONDS)
         try:
             await self.update_model_runs([message])
         except InvalidCoordinatorUsageError as fault:
-            self.roster.troubled(info_of(message).id, "USAGE", str(fault))
+            self.roster.troubled(info_of(message), "USAGE", str(fault))
             log.error("model %s cannot be set up: %s", message["model_id"], fault)
 
     async def add_model_runner(self, model_runner: Node) -> None:
@@ -177,7 +188,8 @@ class Cluster(ModelCluster):
 
     async def process_failure(self, model_runner: Node, failure_code: str, failure_reason: str | None = None) -> None:
         log.warning("model %s (%s): %s", model_runner.model_id, model_runner.model_name, failure_code)
-        self.roster.troubled(str(model_runner.model_id), failure_code, failure_reason or "")
+        about = {name: getattr(model_runner, name) for name in ("model_id", "deployment_id", "infos")}
+        self.roster.troubled(info_of(about), failure_code, failure_reason or "")
         await super().process_failure(model_runner, failure_code, failure_reason)
 
     def _being_connected(self, model_id: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

@@ -67,9 +67,10 @@ class Roster:
         if one := self.standings.get(model_id):
             one.info, one.trouble, one.known = replace(one.info, deployment=deployment), None, True
 
-    def troubled(self, model_id: str, code: str, words: str) -> None:
-        """The client has given its node up."""
-        if one := self.standings.get(model_id):
+    def troubled(self, about: ModelInfo, code: str, words: str) -> None:
+        """The client has given a node up. Of a deployment that has been replaced that is no news."""
+        one = self.standings.get(about.id)
+        if one and one.info.deployment == about.deployment:
             one.trouble = code, clean(words)
             one.known = one.known or code in STARTING
 

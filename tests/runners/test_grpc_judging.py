@@ -11,7 +11,7 @@ from coordinator_dagster.runners.base import ModelInfo
 from coordinator_dagster.runners.grpc_asking import Asked, Instant
 from coordinator_dagster.runners.grpc_judging import SETUP, TICK, Circumstances, judge, understood
 from coordinator_dagster.runners.grpc_nodes import Said
-from coordinator_dagster.runners.grpc_roster import Roster, Standing
+from coordinator_dagster.runners.grpc_roster import Roster, Standing, info_of
 
 BEGAN, TIMEOUT = 100.0, 10.0
 TICKED = Said("SUCCESS", sent=100.0, ended=100.1)
@@ -140,10 +140,12 @@ def test_that_an_older_deployment_was_stopped_is_no_news() -> None:
 
 
 def test_a_new_deployment_is_not_blamed_for_the_old_ones_trouble() -> None:
-    roster = Roster()
-    roster.announced(message("RUNNING", "old"))
-    roster.troubled("1", "MULTIPLE_TIMEOUT", "")
-    roster.announced(message("RUNNING", "old"))
-    assert roster.standings["1"].trouble
-    roster.announced(message("RUNNING", "new"))
+    roster, old, new = Roster(), message("RUNNING", "old"), message("RUNNING", "new")
+    roster.announced(old)
+    roster.troubled(info_of(old), "MULTIPLE_TIMEOUT", "")
+    roster.announced(old)
+    assert roster.standings["1"].trouble == ("MULTIPLE_TIMEOUT", "")
+    roster.announced(new)
+    assert roster.standings["1"].trouble is None
+    roster.troubled(info_of(old), "CONNECTION_FAILED", "")
     assert roster.standings["1"].trouble is None

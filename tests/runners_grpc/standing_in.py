@@ -64,6 +64,17 @@ class Standing:
         """Start it anew; the stand-in ends the old node first."""
         self.run(self.it.start_model(name, Fault.parse(fault) if fault else None))
 
+    def deploy_twice(self, name: str, first: str) -> None:
+        """Two deployments one right after the other; the first has that fault."""
+
+        async def change() -> None:
+            one = self.it.deployments[self.ids[name]]
+            for one.fault in (Fault.parse(first), None):
+                self.it._launch(one)
+                await self.it._announce(one)
+
+        self.run(change())
+
     def redeploy(self, name: str) -> None:
         """As the orchestrator does it: the new node is announced while the old one still runs."""
 

@@ -133,6 +133,30 @@ def test_a_redeploy_under_a_call_is_asked_anew_at_its_new_node(make: Make) -> No
         assert runner.rest(), "the table of models gets the new deployment"
 
 
+@pytest.mark.parametrize("first", ["setup-slow=0.5", "dead"])
+def test_of_two_deployments_the_last_one_is_asked(make: Make, first: str) -> None:
+    standing = make(a=GOOD)
+    with standing.runner() as runner:
+        runner.fresh()
+        standing.deploy_twice("a", first)
+        last = standing.it.deployments["1"].deployment_id
+        until(lambda: (node := connected(runner, "1")) and node.deployment_id == last)
+        time.sleep(0.6)
+        node = connected(runner, "1")
+        assert node and node.deployment_id == last
+        assert statuses(standing.ask(runner)) == {"a": "SUCCESS"}
+
+
+def test_a_model_stopped_while_it_is_set_up_is_not_asked(make: Make) -> None:
+    standing = make({"b": "dead"}, a=GOOD, b=GOOD)
+    with standing.runner([info(standing, "b")]) as runner:
+        runner.fresh()
+        assert statuses(standing.ask(runner)) == {"a": "SUCCESS", "b": "ABSENT"}
+        standing.stop("b")
+        until(lambda: runner._connection and not runner._connection.client.model_cluster.coming("2"))
+        assert standing.ask(runner)["b"].reason.startswith("STOPPED since")
+
+
 def test_a_model_stopped_under_a_call_is_absent(make: Make) -> None:
     standing = make(a=SLEEPS, good=GOOD)
     with standing.runner() as runner:
