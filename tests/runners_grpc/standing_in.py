@@ -65,13 +65,16 @@ class Standing:
         self.run(self.it.start_model(name, Fault.parse(fault) if fault else None))
 
     def deploy_twice(self, name: str, first: str) -> None:
-        """Two deployments one right after the other; the first has that fault."""
+        """Two deployments in one message; the first has that fault."""
 
         async def change() -> None:
             one = self.it.deployments[self.ids[name]]
+            messages = []
             for one.fault in (Fault.parse(first), None):
                 self.it._launch(one)
-                await self.it._announce(one)
+                messages.append(one.message(self.it.host))
+            for client in [client for clients in self.it._clients.values() for client in clients]:
+                await client.send(json.dumps({"event": "update", "data": messages}))
 
         self.run(change())
 
