@@ -53,7 +53,7 @@ class Runner(Protocol):
         ...
 
     def fresh(self) -> None:
-        """Start every model anew, as at the beginning of a window; over gRPC, where they persist, take up who came."""
+        """Start every model anew, as at the beginning of a window; gRPC nodes persist: newcomers are taken up."""
         ...
 
     @property
