@@ -11,9 +11,9 @@ from coordinator_dagster.competition import Competition
 from coordinator_dagster.dry_run import BEFORE, NOW, sample_series, sample_tape
 from coordinator_dagster.orders import Orders
 from coordinator_dagster.runners.base import Answer, Call, ModelInfo
+from coordinator_dagster.runners.choice import open_local_runner
 from coordinator_dagster.runners.confined.layers import OWN
 from coordinator_dagster.runners.submission import plain
-from coordinator_dagster.runtime import open_local_runner
 from coordinator_dagster.schedule import Schedule, Term
 from coordinator_dagster.stages.cycle import ASKING_SLOTS, answered, prepare
 from coordinator_dagster.stages.facts import Cycle, Forecast, StoredInput

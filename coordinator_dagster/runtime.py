@@ -1,19 +1,19 @@
 """What the stages work with, opened from a competition: store, feed, runner and clock."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
-from pathlib import Path
 
 from coordinator_dagster.clock import Clock, FixedClock, open_clock
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.feeds.base import Feed
 from coordinator_dagster.feeds.registry import create_from_env
 from coordinator_dagster.feeds.stored import StoredFeed
+from coordinator_dagster.runners.base import Runner
+from coordinator_dagster.runners.choice import open_runner
 from coordinator_dagster.runners.local import LocalRunner
-from coordinator_dagster.runners.sandbox import LAYERS
 from coordinator_dagster.stages import archive, board, emission, expire, ingest, inputs, predict, resolve, score
 from coordinator_dagster.stages.ingest import IngestReport, contest_series
 from coordinator_dagster.store.store import Store, open_as_it_stands, open_store
@@ -38,31 +38,6 @@ def open_feed(competition: Competition, clock: Clock | None = None, patience: fl
         "feed_patience_seconds": patience or settings.feed_patience_seconds,
     }
     return create_from_env(settings.model_copy(update=chosen), clock or open_clock(settings.clock_url))
-
-
-def open_local_runner(
-    competition: Competition,
-    models_dir: Path | None = None,
-    logs: Path | None = None,
-    required: Collection[str] | None = None,
-) -> LocalRunner:
-    """The runner of the models in `models_dir`, else MODELS_DIR. Live, layers not waived are `required`, as a rule.
-
-    Live, too, one bad folder must not keep all the others from being asked.
-    """
-    settings, live = competition.settings, competition.settings.mode == "live"
-    if required is None:
-        required = LAYERS.keys() - settings.model_layers_waived if live else ()
-    module, _, name = settings.model_base_classname.rpartition(".")
-    return LocalRunner(
-        models_dir or competition.home / settings.models_dir,
-        f"{module}:{name}",
-        logs or competition.model_logs,
-        preload=settings.model_preload,
-        memory=settings.model_memory_mb << 20,
-        required=sorted(required),
-        tolerant=live and models_dir is None,
-    )
 
 
 @dataclass
@@ -91,13 +66,15 @@ class Runtime:
         return FixedClock(min(ends)) if ends else self._present
 
     @cached_property
-    def runner(self) -> LocalRunner:
-        return open_local_runner(self.competition)
+    def runner(self) -> Runner:
+        """What MODEL_RUNNER names; UserErrors with all that it lacks."""
+        return open_runner(self.competition, self.store.cycles.participants)
 
     @property
     def confinement(self) -> dict[str, str] | None:
-        """The layers that the models do not have, and why; None where none was started here."""
-        return self.runner.missing if "runner" in self.__dict__ else None
+        """The layers that the models do not have, and why; None where no local ones were started here."""
+        runner = self.__dict__.get("runner")
+        return runner.missing if isinstance(runner, LocalRunner) else None
 
     def ingest(self, windows: Sequence[Window], refetch: bool = True) -> IngestReport:
         return ingest.ingest(self.competition, self.store, self.feed, self.clock, windows, refetch)

@@ -59,6 +59,24 @@ class Settings(BaseSettings):
     market_record_ttl_days: int = Field(90, ge=0, description="older months of the tape go, archived; 0: none does")
     tape_archive_dir: Path = Field(Path("tape_archive"), description="Parquet of the tape, before it goes")
 
+    model_runner: Literal["local", "grpc"] = Field(
+        "local", description="models run here, or at an orchestrator's nodes"
+    )
+    model_runner_node_host: str = Field("localhost", min_length=1, description="grpc: the model orchestrator's host")
+    model_runner_node_port: int = Field(9091, ge=1, le=65535, description="grpc: its websocket port")
+    crunch_id: str | None = Field(None, description="grpc: which crunch's models; the orchestrator's name for it")
+    model_runner_client_max_failures: int = Field(
+        100,
+        ge=0,
+        description="grpc: after more failures in a row the client reports the model, and it is stopped; 0: never",
+    )
+    model_runner_client_max_timeouts: int = Field(100, ge=0, description="grpc: the same for answers that do not come")
+    model_runner_secure_credentials_dir: Path | None = Field(
+        None, description="grpc: folder of ca.crt, tls.crt and tls.key; unset: no TLS"
+    )
+    model_runner_gateway_key_file: Path | None = Field(
+        None, description="grpc: PEM of an RSA key, for nodes behind a gateway; instead of the folder"
+    )
     models_dir: Path = Field(Path("examples/models"), description="the local runner's models")
     model_runner_timeout_seconds: float = Field(60, gt=0, description="a model is killed after that")
     model_runner_max_consecutive_failures: int = Field(
@@ -168,6 +186,9 @@ def read_settings(home: Path) -> Settings:
     if settings.feed_tape_dir:
         found["feed_tape_dir"] = home / settings.feed_tape_dir
     found["tape_archive_dir"] = home / settings.tape_archive_dir
+    for name in ("model_runner_secure_credentials_dir", "model_runner_gateway_key_file"):
+        if path := getattr(settings, name):
+            found[name] = home / path
     return settings.model_copy(update=found)
 
 

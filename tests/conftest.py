@@ -18,6 +18,7 @@ PROJECT = Path(__file__).parents[1]
 # Tests in real time, which `make test` runs one by one; the others share the machine.
 REALTIME = (
     *("tests/faults/", "tests/feeds/test_binance_stream.py", "tests/feeds/test_pyth_stream.py", "tests/live/"),
+    "tests/runners_grpc/",
     *("tests/cli/test_live.py", "tests/retention/test_tape_in_use.py", "tests/test_tape_held.py"),
 )
 SERVER = os.environ.get("COORDINATOR_TEST_DATABASE_URL", "postgresql://root@127.0.0.1:5432/test")

@@ -1,6 +1,7 @@
 """`coordinator doctor`"""
 
 import importlib.metadata
+import json
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -11,6 +12,8 @@ from typing import Annotated
 import typer
 from dotenv import dotenv_values
 from pydantic import SecretStr
+from websockets.exceptions import WebSocketException
+from websockets.sync.client import connect
 
 from coordinator_dagster.cli.console import print_rows
 from coordinator_dagster.cli.validate import settings_faults
@@ -21,15 +24,17 @@ from coordinator_dagster.errors import UserError
 from coordinator_dagster.feeds.base import FeedError
 from coordinator_dagster.feeds.binance import BinanceFeed
 from coordinator_dagster.ports import port_is_free
+from coordinator_dagster.runners.choice import open_local_runner
 from coordinator_dagster.runners.folders import discover
 from coordinator_dagster.runners.sandbox import LAYERS
-from coordinator_dagster.runtime import open_feed, open_local_runner
+from coordinator_dagster.runtime import open_feed
 from coordinator_dagster.settings import Settings, source_of
 from coordinator_dagster.stages.ingest import contest_series
 from coordinator_dagster.store.store import database_url
 from slots.contracts import SLOT_NAMES
 
 NEEDED_GB = 1
+ORCHESTRATOR_SECONDS = 5.0
 PACKAGES = (
     "dagster",
     "dagster-postgres",
@@ -114,11 +119,12 @@ def configuration(competition: Competition) -> Iterator[Finding]:
             yield Finding(".local.env", f"{name} is no setting", f"write {near[0]}")
     faults = dry_run(competition)
     yield Finding("slots", f"{len(faults)} faults" if faults else "all ten ran on a sample", "\n".join(faults))
-    models, faults = discover(competition.home / competition.settings.models_dir)
-    remedy = "\n".join(faults) or ("" if models else "add a folder with a main.py, or set MODELS_DIR")
-    yield Finding("models", f"{len(models)} in {competition.settings.models_dir}", remedy)
-    if models and not faults:
-        yield from confinement(competition)
+    if competition.settings.model_runner == "local":
+        models, faults = discover(competition.home / competition.settings.models_dir)
+        remedy = "\n".join(faults) or ("" if models else "add a folder with a main.py, or set MODELS_DIR")
+        yield Finding("models", f"{len(models)} in {competition.settings.models_dir}", remedy)
+        if models and not faults:
+            yield from confinement(competition)
 
 
 def confinement(competition: Competition) -> Iterator[Finding]:
@@ -134,10 +140,27 @@ def confinement(competition: Competition) -> Iterator[Finding]:
 
 
 def surroundings(competition: Competition, offline: bool) -> Iterator[Finding]:
-    """Database and feed."""
+    """Database, feed and model orchestrator."""
     yield database(competition)
+    if not offline and competition.settings.model_runner == "grpc":
+        yield orchestrator(competition.settings)
     if not offline:
         yield _try(f"feed {competition.settings.feed_provider}", lambda: _feed_state(competition))
+
+
+def orchestrator(settings: Settings) -> Finding:
+    """Which models it says are running; no node is connected to."""
+    url = f"ws://{settings.model_runner_node_host}:{settings.model_runner_node_port}/{settings.crunch_id}"
+    try:
+        with connect(url, open_timeout=ORCHESTRATOR_SECONDS) as socket:
+            first = json.loads(socket.recv(timeout=ORCHESTRATOR_SECONDS))
+        names = [str(one["infos"]["model_name"]) for one in first["data"]]
+    except (OSError, WebSocketException, ValueError, LookupError, TypeError) as error:
+        remedy = f"{type(error).__name__}: {error}; start it, or mend MODEL_RUNNER_NODE_HOST and MODEL_RUNNER_NODE_PORT"
+        return Finding("orchestrator", f"does not answer at {url}", remedy)
+    return Finding(
+        "orchestrator", f"{len(names)} models at {url}", "" if names else "deploy a model, or mend CRUNCH_ID"
+    )
 
 
 def database(competition: Competition) -> Finding:

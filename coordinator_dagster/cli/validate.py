@@ -9,6 +9,7 @@ from coordinator_dagster.competition import Competition, read_competition
 from coordinator_dagster.dry_run import dry_run
 from coordinator_dagster.errors import UserError, UserErrors
 from coordinator_dagster.feeds.base import FeedError
+from coordinator_dagster.runners.choice import runner_faults
 from coordinator_dagster.runtime import open_feed
 from coordinator_dagster.settings import source_of
 from coordinator_dagster.stages.ingest import contest_series
@@ -69,6 +70,7 @@ def settings_faults(competition: Competition) -> list[str]:
             f"FEED_BACKFILL_MINUTES={settings.feed_backfill_minutes}: the first input looks back "
             f"{needed:g} minutes (FEED_CANDLES_WINDOW); set at least that"
         )
+    faults += runner_faults(settings)
     try:
         contest_series(competition, open_feed(competition))
     except UserError as error:

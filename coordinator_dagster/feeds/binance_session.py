@@ -195,11 +195,13 @@ class BinanceSession:
         """The next message, or None after so many real seconds."""
         try:
             async with asyncio.timeout(seconds):
-                return await self._connection.recv(decode=False)
+                raw = await self._connection.recv(decode=False)
         except TimeoutError:
             return None
         except (WebSocketException, OSError) as error:
             raise ConnectionLost(f"{self._url}: {error!r}") from error
+        assert isinstance(raw, bytes)  # what decode=False gives; the types of websockets 14 do not say so
+        return raw
 
     def _pause(self) -> float:
         """Real seconds until there is something to do without a message; never so few that none can come."""

@@ -32,7 +32,8 @@ class Answer:
     """What came back for one call.
 
     `output` is as the model gave it (it may hold NaN), `elapsed` seconds from the instant's dispatch to this
-    answer's arrival, `exec_time_ms` milliseconds the model itself spent on the call, `queued_ms` those of
+    answer's arrival, `exec_time_ms` milliseconds the model itself spent on the call (over gRPC with node and wire:
+    the protocol tells no more), `queued_ms` those of
     `elapsed` that were ours: waiting for its turn and under way, at the whole instant.
     """
 
@@ -52,7 +53,7 @@ class Runner(Protocol):
         ...
 
     def fresh(self) -> None:
-        """Start every model anew, as at the beginning of a window."""
+        """Start every model anew, as at the beginning of a window; gRPC nodes persist: newcomers are taken up."""
         ...
 
     @property
@@ -65,8 +66,9 @@ class Runner(Protocol):
     ) -> dict[str, list[Answer]]:
         """`tick` (the instant's input as JSON) once, then each call, on every model: answers by model id.
 
-        Every known model but those in `skip` has one answer per call. After `timeout` seconds a model
-        is killed (TIMEOUT) and started anew before the next `ask`. Waits until all have answered or been given up.
+        Every known model but those in `skip` has one answer per call. After `timeout` seconds a model is given up
+        (TIMEOUT); a local one is killed and started anew before the next `ask`. Waits until all have answered or
+        been given up.
         """
         ...
 

@@ -74,6 +74,14 @@ class CycleTables:
         rows = self._database.read("select id, joined_at from models where joined_at is not null")
         return {row.id: row.joined_at for row in rows}
 
+    def participants(self) -> list[ModelInfo]:
+        """The models that have been asked before, ordered by id."""
+        rows = self._database.read(
+            "select id, name, deployment_identifier as deployment, player_id, player_name from models "
+            "where joined_at is not null order by id"
+        )
+        return [ModelInfo(**row._mapping) for row in rows]
+
     def inputs(self, window: Window) -> dict[datetime, StoredInput]:
         """The window's inputs by instant."""
         rows = self._database.read(

@@ -12,8 +12,9 @@ from coordinator_dagster.cli.doctor import confinement
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.errors import UserErrors
 from coordinator_dagster.runners import sandbox
+from coordinator_dagster.runners.choice import open_local_runner
 from coordinator_dagster.runners.local import LocalRunner
-from coordinator_dagster.runtime import open_local_runner, open_runtime
+from coordinator_dagster.runtime import open_runtime
 
 
 @pytest.fixture
