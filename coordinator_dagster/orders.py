@@ -1,6 +1,6 @@
 """What the operator has ordered, and what follows from it: pure functions of the rows of `operator_orders`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
@@ -49,6 +49,10 @@ class Orders:
         own = Orders([one for one in self.every if one.model_id == model_id])
         order = own._standing(("disqualify", "reinstate", "leave"), None, instant)
         return f"{OUT[order.kind]}: {order.reason}" if order and order.kind in OUT else None
+
+    def without(self, model_ids: Iterable[str], instant: datetime) -> set[str]:
+        """Those of the models that take no part at that instant."""
+        return {model_id for model_id in model_ids if self.out(model_id, instant)}
 
     def truth_order(self, config_id: str, instant: datetime) -> Order | None:
         """The newest order that says how the cycle's truth is found: `void` or `revise`."""

@@ -106,7 +106,8 @@ class Performer:
         calls = [Call(**(one.call or {})) for one in asking]
         suspensions, models = self.suspensions(plan.t), runner.models()
         suspended = suspensions.at(plan.t, {model.id: model.deployment for model in models})
-        answers = runner.ask(given.payload, calls, max(0.0, timeout) / clock.speed, suspended)
+        skipped = {*suspended, *schedule.orders.without((one.id for one in models), plan.t)}
+        answers = runner.ask(given.payload, calls, max(0.0, timeout) / clock.speed, skipped)
         sent = began + timedelta(seconds=runner.dispatch_seconds * clock.speed)
         asking = [replace(one, dispatched_at=sent) for one in asking]
         full = min(timeout_of_all, *(pack.deadline(one).total_seconds() for one in due))

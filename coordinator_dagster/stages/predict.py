@@ -93,7 +93,8 @@ def _perform(
         suspended = suspensions.at(t, {model.id: model.deployment for model in models})
         asking = prepare(competition.pack, slots, inputs[t], configs)
         calls = [Call(**(one.call or {})) for one in asking]
-        answers = runner.ask(inputs[t].payload, calls, competition.timeout(configs), suspended)
+        skipped = {*suspended, *orders.without((one.id for one in models), t)}
+        answers = runner.ask(inputs[t].payload, calls, competition.timeout(configs), skipped)
         new = answered(slots["INFERENCE_OUTPUT_VALIDATOR"], asking, answers, models, orders, joined, suspended)
         suspensions.tell(t, [*stored.pop(t, []), *said(new)])
         cycles += asking

@@ -58,16 +58,21 @@ def test_paused_cycles_are_missed_and_charged_to_nobody(competition: Make) -> No
         assert rows(runtime, "select final from leaderboards order by window_start") == [(True,), (True,)]
 
 
-def test_a_disqualified_model_is_not_asked_and_not_ranked_until_it_is_reinstated(competition: Make) -> None:
+def test_a_disqualified_model_is_not_asked_and_not_ranked_until_it_is_reinstated(
+    competition: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with open_runtime(competition()) as runtime:
         run(runtime, 1)
         give(runtime, "disqualify", at(90), "copied another's code", model="mean_reversion")
         give(runtime, "reinstate", at(150), "it had not", model="mean_reversion")
+        skipped, ask = [], runtime.runner.ask
+        monkeypatch.setattr(runtime.runner, "ask", lambda *given: skipped.append(given[3]) or ask(*given))
         run(runtime, 3)
-        asked = rows(
+        assert skipped == [{"mean_reversion"} if m >= 90 else set() for m in range(60, 120)]
+        has = rows(
             runtime, "select performed_at from forecasts where model_id = 'mean_reversion' order by performed_at"
         )
-        assert [moment for (moment,) in asked] == [at(m) for m in range(120) if m < 90]
+        assert [moment for (moment,) in has] == [at(m) for m in range(120) if m < 90]
         assert ranks(runtime, 0)["mean_reversion"][0] is not None
         assert ranks(runtime, 1)["mean_reversion"] == (None, "disqualified: copied another's code")
         states = rows(runtime, "select model_id, state from model_states order by 1")
