@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: help setup demo live dev test check crash equivalence faults kills bench clean
+.PHONY: help setup demo live dev test check crash equivalence faults hostile kills bench clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
@@ -48,6 +48,9 @@ kills: setup ## kill -9 whatever runs live, one after the other, while cycles go
 
 faults: setup ## 200 seeds of a venue that fails at random, the tape against what it held: half an hour
 	COORDINATOR_TEST_SEEDS=200 $(BIN)/pytest -s --timeout 7200 -m faults $(ARGS)
+
+hostile: setup ## each hostile model alone beside three good ones, with latencies: ten minutes
+	COORDINATOR_TEST_HOSTILE=1 $(BIN)/pytest -s -m hostile $(ARGS)
 
 equivalence: setup ## an hour of realtime and one of tournament, live at 20x against the stand-in exchange, and their replays
 	COORDINATOR_TEST_WHOLE_HOUR=1 $(BIN)/pytest --timeout 1200 tests/live/test_equivalence.py $(ARGS)

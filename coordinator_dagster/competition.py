@@ -9,10 +9,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from coordinator_dagster.errors import UserError
 from coordinator_dagster.packs import Pack, PredictionConfig, read_pack
 from coordinator_dagster.schedule import last_truth
 from coordinator_dagster.settings import Settings, read_settings, read_spec, slot_paths
-from coordinator_dagster.windows import LENGTHS, WindowGrid
+from coordinator_dagster.stages.suspension import SuspensionRule, Suspensions
+from coordinator_dagster.windows import LENGTHS, Window, WindowGrid
 from slots.contracts import SLOT_NAMES
 from slots.loader import Slot, SlotPath, load_slots
 from slots.tape import boundary
@@ -70,10 +72,25 @@ class Competition:
         """From when on the tape is kept: the start, less the look-back of the first input."""
         return self.start - timedelta(minutes=self.settings.feed_backfill_minutes)
 
+    @property
+    def model_logs(self) -> Path:
+        """Where what the models print is kept."""
+        return self.home / ".coordinator" / "logs" / self.settings.competition
+
     def timeout(self, configs: list[PredictionConfig]) -> float:
         """Seconds until a model that is asked these configs is killed: never more than their cadence."""
         cadence = min(config.schedule.every_seconds for config in configs)
         return min(self.settings.model_runner_timeout_seconds, cadence)
+
+    def suspensions(self, window: Window) -> Suspensions:
+        """Nobody is suspended yet: the window's answers have to be told."""
+        settings = self.settings
+        rule = SuspensionRule(
+            settings.model_runner_max_consecutive_failures,
+            settings.model_runner_max_consecutive_timeouts,
+            timedelta(seconds=settings.model_suspension_seconds),
+        )
+        return Suspensions(rule, window.end)
 
     def slots(self, *names: str) -> dict[str, Slot]:
         """These slots, loaded now (all ten without names); SlotErrors with every fault."""
@@ -110,8 +127,11 @@ class Competition:
 
 
 def default_home() -> Path:
-    """The code location's folder: COORDINATOR_HOME, or the working directory."""
-    return Path(os.environ.get("COORDINATOR_HOME") or Path.cwd()).resolve()
+    """The code location's folder: COORDINATOR_HOME, or the working directory; UserError when there is none."""
+    home = Path(os.environ.get("COORDINATOR_HOME") or Path.cwd()).resolve()
+    if not home.is_dir():
+        raise UserError(f"COORDINATOR_HOME={home}: there is no such folder; make it, or set another")
+    return home
 
 
 def read_competition(home: Path | None = None) -> Competition:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from coordinator_dagster.competition import Competition
-from coordinator_dagster.packs import PredictionConfig
+from coordinator_dagster.packs import Pack, PredictionConfig
 from coordinator_dagster.stages.board import entries_fault, ranking_fault
 from coordinator_dagster.stages.cycle import call_fault, scope_fault
 from coordinator_dagster.stages.numbers import is_number, not_json
@@ -19,6 +19,7 @@ from slots.tape import MemorySource, Tape
 from slots.views import CyclePrediction, ModelView, Rollup, Score, ScoredPrediction
 
 NOW = datetime(2024, 1, 1, tzinfo=UTC)
+BEFORE = timedelta(hours=4)
 MODEL = "sample-model"
 
 
@@ -56,9 +57,9 @@ def dry_run(competition: Competition) -> list[str]:
             slots |= competition.slots(name)
         except SlotErrors as error:
             faults += error.faults
-    series = tuple(Series("sample", one.asset, one.kind, one.granularity) for one in competition.pack.series)
+    series = sample_series(competition.pack)
     longest = max(config.horizon for config in competition.pack.configs)
-    sample = _Sample(competition, slots, series, _tape(series, longest), faults)
+    sample = _Sample(competition, slots, series, sample_tape(series, BEFORE, longest), faults)
     given = _input(sample)
     for config in competition.pack.configs:
         _cycle(sample, config, given)
@@ -67,12 +68,17 @@ def dry_run(competition: Competition) -> list[str]:
     return list(dict.fromkeys(sample.faults))
 
 
-def _tape(series: tuple[Series, ...], longest: timedelta) -> MemorySource:
-    """Four hours of a gentle wave before NOW, and on to the longest horizon."""
+def sample_series(pack: Pack) -> tuple[Series, ...]:
+    """The pack's series, of a feed that is none."""
+    return tuple(Series("sample", one.asset, one.kind, one.granularity) for one in pack.series)
+
+
+def sample_tape(series: tuple[Series, ...], before: timedelta, after: timedelta) -> MemorySource:
+    """A gentle wave from `before` NOW on to `after` it."""
     records: dict[Series, list[MarketRecord]] = {}
     for one in series:
         step = one.step or timedelta(seconds=1)
-        moment, end = NOW - timedelta(hours=4), NOW + longest
+        moment, end = NOW - before, NOW + after
         own = records.setdefault(one, [])
         while moment + one.step <= end:
             price = 30_000 + 100 * math.sin(moment.timestamp() / 600)

@@ -12,6 +12,7 @@ from dagster_postgres.utils import DagsterPostgresException
 
 from coordinator_dagster.assets.leaderboard import board_table
 from coordinator_dagster.assets.plots import price_and_forecasts
+from coordinator_dagster.assets.predictions import how_models_were_run
 from coordinator_dagster.assets.window_asset import describe
 from coordinator_dagster.audit.queries import ASSETS
 from coordinator_dagster.competition import Competition
@@ -23,7 +24,7 @@ from coordinator_dagster.runtime import Runtime, open_runtime
 from coordinator_dagster.windows import Window
 
 OBSERVED = ("market_records", "predictions", "leaderboard")
-EXTRA = {"scores": price_and_forecasts, "leaderboard": board_table}
+EXTRA = {"predictions": how_models_were_run, "scores": price_and_forecasts, "leaderboard": board_table}
 TERMINATE = (signal.SIGINT, signal.SIGTERM)  # Dagster sends the first, a machine that shuts down the second
 LIVE_TAGS = {
     # The sensor is the only mechanism that starts a live run again, and nothing queued comes before one.

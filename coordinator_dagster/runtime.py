@@ -13,6 +13,7 @@ from coordinator_dagster.feeds.registry import create_from_env
 from coordinator_dagster.feeds.stored import StoredFeed
 from coordinator_dagster.runners.base import Runner
 from coordinator_dagster.runners.choice import open_runner
+from coordinator_dagster.runners.local import LocalRunner
 from coordinator_dagster.stages import archive, board, emission, expire, ingest, inputs, predict, resolve, score
 from coordinator_dagster.stages.ingest import IngestReport, contest_series
 from coordinator_dagster.store.store import Store, open_as_it_stands, open_store
@@ -67,10 +68,13 @@ class Runtime:
     @cached_property
     def runner(self) -> Runner:
         """What MODEL_RUNNER names; UserErrors with all that it lacks."""
-        settings, home = self.competition.settings, self.competition.home
-        return open_runner(
-            settings, home, home / ".coordinator" / "logs" / settings.competition, self.store.cycles.participants
-        )
+        return open_runner(self.competition, self.store.cycles.participants)
+
+    @property
+    def confinement(self) -> dict[str, str] | None:
+        """The layers that the models do not have, and why; None where no local ones were started here."""
+        runner = self.__dict__.get("runner")
+        return runner.missing if isinstance(runner, LocalRunner) else None
 
     def ingest(self, windows: Sequence[Window], refetch: bool = True) -> IngestReport:
         return ingest.ingest(self.competition, self.store, self.feed, self.clock, windows, refetch)

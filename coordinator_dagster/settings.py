@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 from coordinator_dagster.errors import UserErrors
 from coordinator_dagster.faults import nearest, pydantic_faults
 from coordinator_dagster.runners.base import PRELOAD
+from coordinator_dagster.runners.sandbox import LAYERS
 from slots.contracts import SLOT_NAMES
 from slots.loader import SlotPath
 from slots.market import Kind, granularity_seconds
@@ -78,9 +79,22 @@ class Settings(BaseSettings):
     )
     models_dir: Path = Field(Path("examples/models"), description="the local runner's models")
     model_runner_timeout_seconds: float = Field(60, gt=0, description="a model is killed after that")
+    model_runner_max_consecutive_failures: int = Field(
+        10, ge=0, description="so many failed instants in a row suspend a model; 0: never"
+    )
+    model_runner_max_consecutive_timeouts: int = Field(
+        5, ge=0, description="so many timeouts in a row suspend a model; 0: never"
+    )
+    model_suspension_seconds: float = Field(
+        900, gt=0, description="how long it is not asked, its window's end at the latest"
+    )
     model_base_classname: str = Field("slots.tracker.TrackerBase", description="what models subclass")
     model_preload: Annotated[list[str], NoDecode] = Field(
         list(PRELOAD), description="modules loaded once for all models"
+    )
+    model_memory_mb: int = Field(512, ge=32, description="what a model may map beyond the preloaded modules")
+    model_layers_waived: Annotated[list[str], NoDecode] = Field(
+        [], description="live: start models although these layers of confinement are missing; or all"
     )
     clock_url: str | None = Field(None, description="a venue's clock to follow; unset: the machine's")
     checkpoint_interval_seconds: int | None = Field(None, gt=0, description="live: settle so often; unset: the pack's")
@@ -112,10 +126,19 @@ class Settings(BaseSettings):
             raise ValueError("must be a midnight where WINDOW=day, such as 2023-03-24T00:00Z")
         return value
 
-    @field_validator("feed_assets", "model_preload", mode="before")
+    @field_validator("feed_assets", "model_preload", "model_layers_waived", mode="before")
     @classmethod
     def _comma_separated(cls, value: Any) -> Any:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("model_layers_waived")
+    @classmethod
+    def _layers(cls, value: list[str]) -> list[str]:
+        if value == ["all"]:
+            return list(LAYERS)
+        if unknown := [name for name in value if name not in LAYERS]:
+            raise ValueError(f"has {', '.join(unknown)}; it takes all, or some of {', '.join(LAYERS)}")
+        return value
 
     @field_validator("feed_granularity")
     @classmethod

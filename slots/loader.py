@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from slots.contracts import CONTRACTS, Contract
+from slots.tape import TapeAway
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,13 @@ class Slot:
     """A hash of the source it was loaded from: the module its path names, and the one it is defined in."""
 
     def __call__(self, **offered: Any) -> Any:
-        """What the slot returns; SlotFailure, naming slot, path and line, when it raises."""
+        """What the slot returns; SlotFailure, naming slot, path and line, when it raises, but for TapeAway."""
         try:
             return self.function(
                 *(offered[name] for name in self.positional), **{name: offered[name] for name in self.wants}
             )
+        except TapeAway:
+            raise
         except (Exception, SystemExit) as error:
             raise SlotFailure(f"{self.at}: {describe(error)}") from error
 

@@ -23,6 +23,10 @@ class TapeSource(Protocol):
         ...
 
 
+class TapeAway(Exception):
+    """The tape cannot be read just now: no fault of the slot that asked."""
+
+
 class FutureError(Exception):
     """A slot asked its tape for what was not knowable at its moment."""
 
@@ -34,7 +38,7 @@ class Tape:
     Asking past `now` raises FutureError. For a truth `cut_off` is None: whatever is there counts.
     """
 
-    source: TapeSource
+    _source: TapeSource
     now: datetime
     series: tuple[Series, ...]
     cut_off: datetime | None = None
@@ -49,7 +53,7 @@ class Tape:
         """The records whose event was over in `(start, end]`, oldest first."""
         if end > self.now:
             raise FutureError(f"asked for {asset} through {end.isoformat()}, but it is {self.now.isoformat()}")
-        return self._known(self.source.between(self._find(asset, kind, granularity), start, end))
+        return self._known(self._source.between(self._find(asset, kind, granularity), start, end))
 
     def frame(
         self, asset: str, start: datetime, end: datetime, kind: Kind = "candle", granularity: str = "1m"
@@ -80,7 +84,7 @@ class Tape:
     def _last(self, series: Series, end: datetime, count: int) -> list[MarketRecord]:
         wanted = count
         while True:
-            found = self.source.upto(series, end, wanted)
+            found = self._source.upto(series, end, wanted)
             known = self._known(found)
             if len(known) >= count or len(found) < wanted:
                 return known[-count:]

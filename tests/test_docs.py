@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -26,7 +27,10 @@ def commands(page: Path) -> list[str]:
 def test_each_command_of_the_page_works(
     page: Path, competition: Callable[..., object], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    competition()  # sets the environment of a small competition
+    examples = PROJECT / "examples" / "models"
+    shutil.copytree(examples, tmp_path / "models")
+    shutil.copytree(examples / "trend_following", tmp_path / "submissions" / "ada")
+    competition(models_dir=tmp_path / "models")  # sets the environment of a small competition
     monkeypatch.chdir(tmp_path)
     for command in commands(page):
         code, output = typed_in_a_shell(command) if "postgres" in command else typed(command)

@@ -49,7 +49,12 @@ def misbehaving(competition: Make, model_folder: WriteModel) -> Competition:
     for name, body in MODELS.items():
         folder = model_folder(name, body)
     made = competition(
-        pack="tournament", models_dir=folder, model_runner_timeout_seconds=0.3, competition_end="2026-01-05T01:00Z"
+        pack="tournament",
+        models_dir=folder,
+        model_runner_timeout_seconds=0.3,
+        competition_end="2026-01-05T01:00Z",
+        model_runner_max_consecutive_failures=0,  # each is asked to the end
+        model_runner_max_consecutive_timeouts=0,
     )
     run(made)
     return made

@@ -4,6 +4,7 @@ They are unpartitioned and look at the whole competition: checks of a partition 
 single partition only.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,13 +24,17 @@ WINDOWS_SHOWN = 50
 
 @dataclass(frozen=True)
 class Check:
-    """A check of an asset: it passes when its queries find nothing. WARN: a state of things; ERROR: a broken rule."""
+    """A check of an asset: it passes when its queries find nothing. WARN: a state of things; ERROR: a broken rule.
+
+    What only the queries of `warnings` find is never more than a WARN.
+    """
 
     name: str
     asset: str
     description: str
     queries: tuple[str, ...]
     severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR
+    warnings: tuple[str, ...] = ()
     while_open: bool = False  # it looks no further than the moment of the last truth
 
 
@@ -40,6 +45,14 @@ CHECKS = (
     Check("gaps", "market_records", "Nothing of the tape is missing.", ("gaps",), WARN),
     Check("duplicates", "predictions", "One forecast per model, config and instant.", ("06_twice",)),
     Check("late_answers", "predictions", "Every model answered in time.", ("late_answers",), WARN),
+    Check(
+        "health",
+        "predictions",
+        "Over the last 24 hours models answered at least half of their cycles, none is suspended, and nothing failed "
+        "or queued on our side.",
+        ("our_faults",),
+        warnings=("unhealthy_models", "queueing"),
+    ),
     Check("unresolved", "ground_truths", "Every cycle that could be settled by now is.", ("unresolved",), WARN),
     Check("slot_failures", "scores", "The scoring slot scored every answer.", ("slot_failures",), WARN),
     Check(
@@ -80,18 +93,23 @@ def asset_checks(competition: Competition) -> dg.AssetChecksDefinition:
                 passed=not found,
                 asset_key=key.asset_key,
                 check_name=check.name,
-                severity=check.severity,
+                severity=_severity(check, found),
                 metadata=_metadata(competition, found),
             )
 
     return checks
 
 
+def _severity(check: Check, found: Sequence[Violation]) -> dg.AssetCheckSeverity:
+    only_warnings = {one.query.name for one in found} <= set(check.warnings)
+    return WARN if found and only_warnings else check.severity
+
+
 def _queries(check: Check) -> list[Query]:
     known = {query.name: query for query in [*read_queries(OWN), *read_queries()]}
     if check.queries == (ALL,):
         return [query for query in read_queries() if query.asset == check.asset]
-    return [known[name] for name in check.queries]
+    return [known[name] for name in (*check.queries, *check.warnings)]
 
 
 def _metadata(competition: Competition, found: Sequence[Violation]) -> dict[str, Any]:
@@ -120,5 +138,10 @@ def _moment(row: Mapping[str, Any]) -> datetime | None:
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> str:
-    lines = [list(rows[0]), ["---"] * len(rows[0]), *([str(value) for value in row.values()] for row in rows)]
+    lines = [list(rows[0]), ["---"] * len(rows[0]), *([_cell(value) for value in row.values()] for row in rows)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _cell(value: Any) -> str:
+    """As plain text: some of it is what participants' code said, and would be Markdown to the operator's browser."""
+    return re.sub(r"([\\`\[\]<>|])", r"\\\1", " ".join(str(value).split()))

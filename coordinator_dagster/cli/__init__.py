@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 COMMANDS = (
-    *("doctor", "validate", "replay", "leaderboard", "audit", "explain", "packs", "order"),
+    *("doctor", "validate", "replay", "leaderboard", "audit", "explain", "packs", "models", "order"),
     *("feed", "backfill", "tape", "expire", "postgres", "demo", "dev", "live"),
 )
 

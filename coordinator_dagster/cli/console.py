@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.box import SIMPLE
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -49,7 +50,7 @@ def print_leaderboard(board: Any) -> None:
     for name in header:
         table.add_column(name, justify="left" if name in ("model", "player", "why unranked") else "right")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(escape, row))
     console.print(table)
 
 
@@ -59,5 +60,5 @@ def print_rows(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for place, name in enumerate(header):
         table.add_column(name, no_wrap=place == 0, overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(escape, row))  # a participant's name is no markup
     console.print(table)

@@ -46,7 +46,12 @@ def print_explanation(found: Record) -> None:
         "model",
         {
             "name": f"{model['name']}, of player {model['player_name']} ({model['player_id']})",
-            "state now": _join(model["state"], model["state_reason"], _at("since", model["state_since"])),
+            "state now": _join(
+                model["state"],
+                model["state_reason"],
+                _at("since", model["state_since"]),
+                _at("until", model["state_until"]),
+            ),
             "then": model["out_at_that_instant"],
             "joined": model["joined_at"],
             "deployment now": model["deployment"],
@@ -97,7 +102,8 @@ def _forecast(forecast: Record) -> Record:
     queued = None if forecast["queued_ms"] is None else f"{forecast['queued_ms']:.3f} ms in our queues"
     return {
         "status": _join(forecast["status"], forecast["reason"]),
-        "asked at": forecast["asked_at"],
+        "asked at": forecast["asked_at"] or "not at all",
+        "suspended": _suspension(forecast["suspension"]),
         "answered at": _join(
             forecast["answered_at"] or "never", _after(forecast["seconds_after_cut_off"]), spent, queued
         ),
@@ -106,6 +112,14 @@ def _forecast(forecast: Record) -> Record:
         "by deployment": forecast["deployment"],
         "as it came": forecast["raw"],
     }
+
+
+def _suspension(suspension: Record | None) -> str | None:
+    if suspension is None:
+        return None
+    what = "timeouts" if suspension["kind"] == "TIMEOUT" else "failures"
+    after = f"after {suspension['since']}, the last of {suspension['instants']} {what} in a row"
+    return f"{after}, until {suspension['until']}"
 
 
 def _truth(truth: Record) -> Record:

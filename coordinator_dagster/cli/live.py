@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from dotenv import dotenv_values
+from rich.markup import escape
 
 from coordinator_dagster.cli.console import console
 from coordinator_dagster.cli.demo import HEADER, ask_binance
@@ -21,6 +22,7 @@ from coordinator_dagster.errors import UserError, UserErrors
 from coordinator_dagster.feeds.base import FeedError
 from coordinator_dagster.launcher import service_commands, set_dagster_environment
 from coordinator_dagster.local_env import remember
+from coordinator_dagster.runners.folders import discover
 from coordinator_dagster.settings import Settings, read_settings
 from coordinator_dagster.store.store import open_store
 from coordinator_dagster.supervisor import EmbeddedPostgres, supervise
@@ -107,10 +109,16 @@ def _this_window(settings: Settings) -> datetime:
 def _check(competition: Competition, begins: bool, host: str, port: int) -> None:
     """UserErrors with whatever would keep it from running, before anything is started.
 
-    A venue that is away is a fault only where the competition begins: later a live run waits for it by itself.
+    A venue that is away is a fault only where the competition begins: later a live run waits for it by itself. So is
+    a bad folder beside good models: it does not keep those from being asked.
     """
     faults = port_faults(host, port)
     findings = [*configuration(competition), database(competition)]
+    models, bad = discover(competition.home / competition.settings.models_dir)
+    if models and not begins:
+        for fault in bad:
+            console.print(f"[yellow]warning:[/yellow] {escape(fault)}; going on with the others", soft_wrap=True)
+        findings = [one for one in findings if one.what != "models"]
     faults += [f"{one.what}: {one.found}; {one.remedy}" for one in findings if one.remedy]
     if competition.settings.feed_provider == "binance" and competition.pack.series:
         try:

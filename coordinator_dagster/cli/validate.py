@@ -89,6 +89,8 @@ def warnings(competition: Competition) -> list[str]:
             f"config {', '.join(external)}: the truth comes from elsewhere; give the pack an example_truth, or "
             "SCORING_FUNCTION is tried only if the resolver knows one already"
         )
+    if idle := _idle_suspension(competition):
+        found.append(idle)
     for config in pack.configs:
         for one in competition.pack.series_of(config):
             step = granularity_seconds(one.granularity)
@@ -98,3 +100,19 @@ def warnings(competition: Competition) -> list[str]:
                     f"{step} s: neighbouring inputs are the same"
                 )
     return found
+
+
+def _idle_suspension(competition: Competition) -> str | None:
+    """Where models may come to be suspended, and for so short a time that no instant falls in it."""
+    settings = competition.settings
+    limits = (settings.model_runner_max_consecutive_failures, settings.model_runner_max_consecutive_timeouts)
+    fewest = min((one for one in limits if one), default=None)
+    cadence = min(config.schedule.every_seconds for config in competition.pack.configs)
+    instants = competition.windows.length.total_seconds() / cadence
+    if fewest is None or instants <= fewest or settings.model_suspension_seconds > cadence:
+        return None
+    return (
+        f"MODEL_SUSPENSION_SECONDS={settings.model_suspension_seconds:g}: instants are {cadence} s apart, so a "
+        "suspended model misses none; set more, or MODEL_RUNNER_MAX_CONSECUTIVE_FAILURES=0 and "
+        "MODEL_RUNNER_MAX_CONSECUTIVE_TIMEOUTS=0"
+    )

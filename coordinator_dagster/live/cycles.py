@@ -46,6 +46,7 @@ class Cycles:
     async def run(self, since: datetime, end: datetime) -> bool:
         """Perform what is due from `since` on and before `end`, until it is time to hand over; False: none follows."""
         after, window = since - INSTANT, self.runtime.competition.windows.at(since)
+        await patiently(self.tell, self.executor, self.performer.suspensions, since)
         while True:
             schedule = await patiently(self.tell, self.side, self.runtime.store.schedule, self.runtime.competition)
             t = schedule.next_instant(after)
@@ -62,7 +63,10 @@ class Cycles:
                 window = self.runtime.competition.windows.at(t)
                 await self.finished()
                 await patiently(self.tell, self.executor, self.performer.freshen)
+                await patiently(self.tell, self.executor, self.performer.suspensions, t)
             if self.clock.now() < t - ahead:
+                if self.clock.now() < t - 2 * look and (self.under_way is None or self.under_way.done()):
+                    await patiently(self.tell, self.executor, self.performer.rest)  # submitted since the last instant
                 await self.clock.sleep_until(min(t - ahead, self.clock.now() + look))
                 continue
             await self._start(schedule, t)

@@ -8,11 +8,13 @@ from coordinator_dagster.packs import PredictionConfig
 from coordinator_dagster.runners.base import Answer, Call
 from coordinator_dagster.runtime import Runtime
 from coordinator_dagster.schedule import Schedule
-from coordinator_dagster.stages.cycle import ASKING_SLOTS, answered, missed, prepare
+from coordinator_dagster.stages.cycle import ASKING_SLOTS, answered, missed, prepare, said
 from coordinator_dagster.stages.facts import Cycle, Forecast, StoredInput
 from coordinator_dagster.stages.ingest import contest_series
 from coordinator_dagster.stages.inputs import build_input
+from coordinator_dagster.stages.suspension import Suspensions
 from coordinator_dagster.store.tape_memory import TapeMemory
+from coordinator_dagster.windows import Window
 from slots.loader import Slot
 from slots.market import Series
 
@@ -48,6 +50,8 @@ class Performer:
         )
         self.series: tuple[Series, ...] = contest_series(runtime.competition, runtime.feed)
         self._joined: dict[str, datetime] = {}
+        self._suspensions: tuple[Window, Suspensions] | None = None
+        self._unsynced = False  # the models have changed, and the database has not been told
         look_back = 2 * (runtime.competition.settings.feed_candles_window + 1)  # some may not have arrived in time
         self._tape = TapeMemory(runtime.store.tape, self.series, look_back)
 
@@ -59,10 +63,22 @@ class Performer:
         with self._runtime.store.database.transaction() as connection:
             self._tape.refresh(connection)
 
+    def suspensions(self, t: datetime) -> Suspensions:
+        """Those of the window of `t`; of one that is new here as its stored forecasts say, whoever performed them."""
+        window = self._runtime.competition.windows.at(t)
+        if self._suspensions is None or self._suspensions[0] != window:
+            found = self._runtime.competition.suspensions(window)
+            for instant, answers in self._runtime.store.cycles.said(window).items():
+                found.tell(instant, answers)
+            self._suspensions = window, found
+        return self._suspensions[1]
+
     def rest(self) -> None:
         """Between two instants: the models stand still, and those that changed are taken up."""
-        if self._runtime.runner.rest():
+        self._unsynced |= self._runtime.runner.rest()
+        if self._unsynced:  # the database may be away: then this is called again
             self._runtime.store.cycles.sync_models(self._runtime.runner.models())
+            self._unsynced = False
 
     def start_by(self, t: datetime, config: PredictionConfig) -> datetime:
         """When a cycle must have begun: after that it is MISSED."""
@@ -88,13 +104,16 @@ class Performer:
         timeout = min(timeout_of_all, (plan.free_by - began).total_seconds())
         runner = self._runtime.runner
         calls = [Call(**(one.call or {})) for one in asking]
-        answers = runner.ask(given.payload, calls, max(0.0, timeout) / clock.speed)
+        suspensions, models = self.suspensions(plan.t), runner.models()
+        suspended = suspensions.at(plan.t, {model.id: model.deployment for model in models})
+        answers = runner.ask(given.payload, calls, max(0.0, timeout) / clock.speed, suspended)
         sent = began + timedelta(seconds=runner.dispatch_seconds * clock.speed)
         asking = [replace(one, dispatched_at=sent) for one in asking]
         full = min(timeout_of_all, *(pack.deadline(one).total_seconds() for one in due))
         scaled = {model: [_judged(one, clock.speed, timeout, full) for one in own] for model, own in answers.items()}
         validator, waited = self._slots["INFERENCE_OUTPUT_VALIDATOR"], began - cut_off
-        forecasts = answered(validator, asking, scaled, runner.models(), schedule.orders, self._joined, waited)
+        forecasts = answered(validator, asking, scaled, models, schedule.orders, self._joined, suspended, waited)
+        suspensions.tell(plan.t, said(forecasts))  # the last step: where one before it fails, nothing is stored
         return Performed(cycles + asking, forecasts, given)
 
 

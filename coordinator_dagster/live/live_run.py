@@ -78,6 +78,7 @@ class _LiveRun:
             self.at_work.set()
             if self.refreshing:
                 await self.refreshing
+            await patiently(self.tell, self.side, self.performer.rest)  # what was submitted while it waited
             settler = self._settler(self.runtime.competition.windows.between(since, self.window.end))
             settling = background.create_task(settler.run())
             now = self.runtime.clock.now()

@@ -66,9 +66,9 @@ class Runner(Protocol):
     ) -> dict[str, list[Answer]]:
         """`tick` (the instant's input as JSON) once, then each call, on every model: answers by model id.
 
-        Every known model but those in `skip` has one answer per call. After `timeout` seconds a model
-        is given up (TIMEOUT); a local one is killed and started anew before the next `ask`. Waits until all have
-        answered or been given up.
+        Every known model but those in `skip` has one answer per call. After `timeout` seconds a model is given up
+        (TIMEOUT); a local one is killed and started anew before the next `ask`. Waits until all have answered or
+        been given up.
         """
         ...
 

@@ -3,24 +3,26 @@
 import importlib
 import importlib.util
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any
 
+from coordinator_dagster.competition import Competition
 from coordinator_dagster.errors import UserError, UserErrors
 from coordinator_dagster.runners.base import ModelInfo, Runner
 from coordinator_dagster.runners.local import LocalRunner
+from coordinator_dagster.runners.sandbox import LAYERS
 from coordinator_dagster.settings import Settings
 
 SECURE_FILES = ("ca.crt", "tls.crt", "tls.key")
 CLIENT = "model_runner_client"
 
 
-def open_runner(settings: Settings, home: Path, logs: Path, known: Callable[[], Iterable[ModelInfo]]) -> Runner:
-    """The runner of the code location in `home`; UserErrors with all that it lacks. `known` took part before."""
-    module, _, name = settings.model_base_classname.rpartition(".")
+def open_runner(competition: Competition, known: Callable[[], Iterable[ModelInfo]]) -> Runner:
+    """The runner that MODEL_RUNNER names; UserErrors with all that it lacks. `known` took part before."""
+    settings = competition.settings
     if settings.model_runner == "local":
-        return LocalRunner(home / settings.models_dir, f"{module}:{name}", logs, preload=settings.model_preload)
+        return open_local_runner(competition)
     if faults := runner_faults(settings):
         raise UserErrors(faults)
     from coordinator_dagster.runners.grpc_runner import GrpcRunner, Orchestrator
@@ -37,6 +39,31 @@ def open_runner(settings: Settings, home: Path, logs: Path, known: Callable[[], 
         **credentials(settings),
     )
     return GrpcRunner(orchestrator, base_predict(settings), known(), must_connect=settings.mode == "replay")
+
+
+def open_local_runner(
+    competition: Competition,
+    models_dir: Path | None = None,
+    logs: Path | None = None,
+    required: Collection[str] | None = None,
+) -> LocalRunner:
+    """The runner of the models in `models_dir`, else MODELS_DIR. Live, layers not waived are `required`, as a rule.
+
+    Live, too, one bad folder must not keep all the others from being asked.
+    """
+    settings, live = competition.settings, competition.settings.mode == "live"
+    if required is None:
+        required = LAYERS.keys() - settings.model_layers_waived if live else ()
+    module, _, name = settings.model_base_classname.rpartition(".")
+    return LocalRunner(
+        models_dir or competition.home / settings.models_dir,
+        f"{module}:{name}",
+        logs or competition.model_logs,
+        preload=settings.model_preload,
+        memory=settings.model_memory_mb << 20,
+        required=sorted(required),
+        tolerant=live and models_dir is None,
+    )
 
 
 def runner_faults(settings: Settings) -> list[str]:

@@ -5,9 +5,9 @@ import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
+from coordinator_dagster.runners.confined.frames import ANSWER_CAP
 from coordinator_dagster.runners.grpc_arguments import Arguments
 from coordinator_dagster.runners.grpc_nodes import Client, Node, Said
-from coordinator_dagster.runners.worker import ANSWER_CAP
 
 log = logging.getLogger(__name__)
 

@@ -23,9 +23,9 @@ from model_runner_client.model_runners import DynamicSubclassModelRunner
 from model_runner_client.utils.datatype_transformer import decode_data
 from websockets import State
 
+from coordinator_dagster.runners.answers import clean
+from coordinator_dagster.runners.confined.frames import ANSWER_CAP
 from coordinator_dagster.runners.grpc_roster import Roster, info_of
-from coordinator_dagster.runners.processes import clean
-from coordinator_dagster.runners.worker import ANSWER_CAP
 
 log = logging.getLogger(__name__)
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from coordinator_dagster.runners.answers import clean
 from coordinator_dagster.runners.base import ModelInfo
-from coordinator_dagster.runners.processes import clean
 
 STARTING = {"BAD_IMPLEMENTATION", "MULTIPLE_FAILED", "USAGE"}  # a node that answered, but did not take the model up
 

@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from typing import Any, Self
 
 from coordinator_dagster.errors import UserError
-from coordinator_dagster.runners import worker
 from coordinator_dagster.runners.base import Answer, Call, ModelInfo
+from coordinator_dagster.runners.confined.frames import REQUEST_CAP
 from coordinator_dagster.runners.grpc_arguments import predicts, tick_arguments
 from coordinator_dagster.runners.grpc_asking import Instant
 from coordinator_dagster.runners.grpc_connection import Connection
@@ -118,8 +118,8 @@ class GrpcRunner:
         """
         arguments = predicts(self._signature, calls)
         size = len(tick) + sum(one.ByteSize() for args, kwargs in arguments for one in (*args, *kwargs))
-        if size > worker.REQUEST_CAP:
-            raise ValueError(f"the instant has {size} bytes; {worker.REQUEST_CAP} are allowed")
+        if size > REQUEST_CAP:
+            raise ValueError(f"the instant has {size} bytes; {REQUEST_CAP} are allowed")
         if self._connection is None:
             self.fresh()
         ids = [id_ for id_ in self._roster if id_ not in skip]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,6 +13,7 @@ from coordinator_dagster.packs import Pack, PredictionConfig
 from coordinator_dagster.runners.base import Answer, ModelInfo
 from coordinator_dagster.stages.facts import Cycle, Forecast, StoredInput
 from coordinator_dagster.stages.numbers import clean_text, not_json
+from coordinator_dagster.stages.suspension import Said, Suspension
 from slots.loader import Slot, SlotFailure, describe
 
 ASKING_SLOTS = ("PREDICTION_SCOPE_BUILDER", "PREDICT_CALL_BUILDER", "INFERENCE_OUTPUT_VALIDATOR")
@@ -85,25 +86,38 @@ def answered(
     models: Sequence[ModelInfo],
     orders: Orders,
     joined: dict[str, datetime],
+    suspended: Mapping[str, Suspension],
     waited: timedelta = timedelta(0),
 ) -> list[Forecast]:
-    """The models' answers to the cycles of an instant as facts, an absence for who has gone; by cycle, then model.
+    """The models' answers to the cycles of an instant as facts, by cycle, then model.
 
-    `joined` says since when each owes an answer; who answers now is added. `waited` is how long after the
-    cut-off they were asked, by our own doing.
+    Who is `suspended` was not asked, and for who has gone there is an absence. `joined` says since when each owes an
+    answer; who answers now is added. `waited` is how long after the cut-off they were asked, by our own doing.
     """
     t = cycles[0].performed_at
-    gone = [model_id for model_id, since in joined.items() if model_id not in answers and since <= t]
+    there = {*answers, *suspended}
+    gone = [model_id for model_id, since in joined.items() if model_id not in there and since <= t]
     for model_id in answers:
         joined.setdefault(model_id, t)  # who answers now owes the window's next instants too
-    every = {**answers, **{model_id: [ABSENT] * len(cycles) for model_id in sorted(gone)}}
+    every = {**answers, **{model_id: [ABSENT] * len(cycles) for model_id in gone}}
     deployments = {model.id: model.deployment for model in models}
+    taking_part = [model_id for model_id in sorted({*every, *suspended}) if not orders.out(model_id, t)]
     return [
-        _forecast(validator, model_id, cycle, found[place], deployments.get(model_id), waited)
+        _not_asked(model_id, cycle, suspended[model_id], deployments.get(model_id))
+        if model_id in suspended
+        else _forecast(validator, model_id, cycle, every[model_id][place], deployments.get(model_id), waited)
         for place, cycle in enumerate(cycles)
-        for model_id, found in every.items()
-        if not orders.out(model_id, t)
+        for model_id in taking_part
     ]
+
+
+def said(forecasts: Iterable[Forecast]) -> list[Said]:
+    """What the rule of suspension looks at."""
+    return [Said(one.model_id, one.status, one.meta.get("reason", ""), one.deployment) for one in forecasts]
+
+
+def _not_asked(model_id: str, cycle: Cycle, why: Suspension, deployment: str | None) -> Forecast:
+    return Forecast(model_id, cycle, "SUSPENDED", None, None, None, None, None, deployment, why.meta)
 
 
 def _forecast(

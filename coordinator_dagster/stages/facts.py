@@ -53,7 +53,7 @@ class Cycle:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """One model's answer in a cycle, or what came instead."""
+    """One model's answer in a cycle, or what came instead; a suspended one was not asked."""
 
     model_id: str
     cycle: Cycle
@@ -61,7 +61,7 @@ class Forecast:
     exec_time_ms: float | None
     queued_ms: float | None
     output: dict[str, Any] | None
-    asked_at: datetime
+    asked_at: datetime | None
     answered_at: datetime | None
     deployment: str | None = None
     meta: dict[str, Any] = field(default_factory=dict)

@@ -12,7 +12,7 @@ from coordinator_dagster.competition import Competition
 from coordinator_dagster.orders import Orders
 from coordinator_dagster.packs import PredictionConfig
 from coordinator_dagster.runners.base import Call, Runner
-from coordinator_dagster.stages.cycle import ASKING_SLOTS, answered, missed, prepare
+from coordinator_dagster.stages.cycle import ASKING_SLOTS, answered, missed, prepare, said
 from coordinator_dagster.stages.facts import Cycle, Forecast
 from coordinator_dagster.windows import Window
 
@@ -40,8 +40,9 @@ def predict(
 ) -> PredictReport:
     """Perform the cycles of these windows that have an input; nothing that has ended is asked again.
 
-    The cycles of a pause are MISSED. Models that are disqualified or gone are not asked. In a live competition
-    only a live run asks: the cycles of a window that is over are MISSED, those of the others are left to it.
+    The cycles of a pause are MISSED. Models that are suspended, disqualified or gone have no say. In a live
+    competition only a live run asks: the cycles of a window that is over are MISSED, those of the others are left to
+    it.
     """
     live = competition.settings.mode == "live"
     report, schedule = PredictReport(), store.schedule(competition)
@@ -75,6 +76,7 @@ def _perform(
     cycles: list[Cycle] = []
     forecasts: list[Forecast] = []
     slots = competition.slots(*ASKING_SLOTS)
+    suspensions, stored = competition.suspensions(window), store.cycles.said(window) if inputs else {}
     if inputs:
         runner.fresh()
         store.cycles.sync_models(runner.models())  # some may have come since
@@ -85,11 +87,17 @@ def _perform(
         if t not in inputs:
             cycles += [_without_input(one, t, orders) for one in configs]
             continue
+        for earlier in [one for one in stored if one < t]:  # performed when part of the window was run before
+            suspensions.tell(earlier, stored.pop(earlier))
+        models = runner.models()
+        suspended = suspensions.at(t, {model.id: model.deployment for model in models})
         asking = prepare(competition.pack, slots, inputs[t], configs)
         calls = [Call(**(one.call or {})) for one in asking]
-        answers = runner.ask(inputs[t].payload, calls, competition.timeout(configs))
+        answers = runner.ask(inputs[t].payload, calls, competition.timeout(configs), suspended)
+        new = answered(slots["INFERENCE_OUTPUT_VALIDATOR"], asking, answers, models, orders, joined, suspended)
+        suspensions.tell(t, [*stored.pop(t, []), *said(new)])
         cycles += asking
-        forecasts += answered(slots["INFERENCE_OUTPUT_VALIDATOR"], asking, answers, runner.models(), orders, joined)
+        forecasts += new
     return cycles, forecasts
 
 

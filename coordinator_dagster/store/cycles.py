@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 
 from sqlalchemy import Connection, text
 
 from coordinator_dagster.runners.base import ModelInfo
 from coordinator_dagster.stages.facts import Cycle, Forecast, StoredInput
+from coordinator_dagster.stages.suspension import Said
 from coordinator_dagster.store.database import Database
 from coordinator_dagster.windows import Window
 
@@ -159,6 +161,16 @@ class CycleTables:
             start=window.start,
         )
         return {(row.prediction_config_id, row.performed_at) for row in rows}
+
+    def said(self, window: Window) -> dict[datetime, list[Said]]:
+        """What the rule of suspension looks at, of the window's forecasts: by instant, in order."""
+        rows = self._database.read(
+            "select performed_at, model_id, status, coalesce(meta_jsonb->>'reason', '') as reason, deployment "
+            "from forecasts where performed_at >= :start and performed_at < :end order by performed_at",
+            start=window.start,
+            end=window.end,
+        )
+        return {t: [Said(*row[1:]) for row in own] for t, own in groupby(rows, key=lambda row: row.performed_at)}
 
     def add(
         self,

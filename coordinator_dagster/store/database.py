@@ -17,6 +17,7 @@ from sqlalchemy.engine import Row
 from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError
 
 from coordinator_dagster.errors import UserError
+from slots.tape import TapeAway
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 COPY_CHUNK = 16 * 1024 * 1024
@@ -30,7 +31,8 @@ LIVENESS = {
     "tcp_user_timeout": 10_000,
 }
 # The server was away; COPY goes by psycopg2's own cursor, and raises its own errors.
-DatabaseAway = (OperationalError, InterfaceError, psycopg2.OperationalError, psycopg2.InterfaceError)
+ServerAway = (OperationalError, InterfaceError, psycopg2.OperationalError, psycopg2.InterfaceError)
+DatabaseAway = (*ServerAway, TapeAway)  # so it is where a slot asked
 
 
 def with_driver(url: str) -> str:

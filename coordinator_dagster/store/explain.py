@@ -31,7 +31,8 @@ class Evidence:
         """The model as it is known now."""
         return self._one(
             "select m.id, m.name, m.player_id, m.player_name, m.deployment_identifier as deployment, m.joined_at, "
-            " s.state, s.reason as state_reason, s.since as state_since "
+            " s.state, s.reason as state_reason, s.since as state_since, "
+            " s.until as state_until "
             "from models m join model_states s on s.model_id = m.id where m.id = :id",
             id=model_id,
         )
@@ -78,7 +79,8 @@ class Evidence:
     def forecast(self, cycle: Record, model_id: str) -> Record | None:
         return self._one(
             "select status, asked_at, answered_at, exec_time_ms, queued_ms, deployment, "
-            " inference_output_jsonb as output, meta_jsonb->>'reason' as reason, meta_jsonb->>'raw' as raw "
+            " inference_output_jsonb as output, meta_jsonb->>'reason' as reason, meta_jsonb->>'raw' as raw, "
+            " meta_jsonb->'suspension' as suspension "
             f"from forecasts f where {OF_CYCLE.format('f')} and model_id = :model",
             **_of(cycle),
             model=model_id,

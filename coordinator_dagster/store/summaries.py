@@ -40,6 +40,10 @@ QUERIES = {
         " count(*) filter (where status = 'TIMEOUT') as timeout, "
         " count(*) filter (where status = 'LATE') as late, "
         " count(*) filter (where status = 'ABSENT') as absent, "
+        " count(*) filter (where status = 'SUSPENDED') as suspended, "
+        " string_agg(distinct model_id, ', ') filter (where status = 'SUSPENDED') as suspended_models, "
+        " count(*) filter (where status = 'PLATFORM_FAULT') as platform_fault, "
+        " percentile_cont(0.99) within group (order by queued_ms) as queued_ms_p99, "
         " coalesce(avg(exec_time_ms), 0) as mean_exec_time_ms "
         "from forecasts where performed_at >= :start and performed_at < :end group by 1",
         OF,
@@ -104,6 +108,17 @@ def summarize(
 def _plain(value: Any) -> Any:
     """PostgreSQL's numeric as an int: sums of counts come as such."""
     return int(value) if isinstance(value, Decimal) else value
+
+
+def suspensions(database: Database, window: Window) -> Sequence[Any]:
+    """Who was suspended in the window, after which failure, until when and why, with the cycles it cost; by model."""
+    return database.read(
+        "select model_id, meta_jsonb->'suspension'->>'since' as since, meta_jsonb->'suspension'->>'until' as until, "
+        " count(*) as cycles, min(meta_jsonb->>'reason') as reason from forecasts "
+        "where performed_at >= :start and performed_at < :end and status = 'SUSPENDED' group by 1, 2, 3 order by 1, 2",
+        start=window.start,
+        end=window.end,
+    )
 
 
 def forecasts_beside_truth(database: Database, window: Window, version: str) -> Sequence[Any]:

@@ -11,9 +11,10 @@ from sqlalchemy import Connection, text
 
 from coordinator_dagster.ranges import Range, merge_ranges, without
 from coordinator_dagster.stages.facts import Added
-from coordinator_dagster.store.database import Database
+from coordinator_dagster.store.database import Database, ServerAway
 from coordinator_dagster.store.tape_span import CachedSource
 from slots.market import MarketRecord, Series
+from slots.tape import TapeAway
 
 KEY = "provider = :provider and asset = :asset and kind = :kind and granularity = :granularity"
 COLUMNS = (
@@ -264,9 +265,9 @@ class TapeTable:
         return max((row.id for row in rows), default=0), [MarketRecord(series, *row[:-1]) for row in rows]
 
     def _records(self, series: Series, where: str, **parameters: Any) -> list[MarketRecord]:
-        rows = self._database.read(
-            f"select {RECORD} from market_records where {KEY} and {where}",
-            **series_key(series),
-            **parameters,
-        )
+        sql = f"select {RECORD} from market_records where {KEY} and {where}"
+        try:
+            rows = self._database.read(sql, **series_key(series), **parameters)
+        except ServerAway as error:  # it may be a slot that asks: the fault is not its
+            raise TapeAway(str(error)) from error
         return [MarketRecord(series, *row) for row in rows]

@@ -24,7 +24,8 @@ class Model(TrackerBase):
         third = self.at % 1200 == 0
         return {"value": ANSWER}
 """
-# Two that tie, one that moves, one that fails at times, one that nearly always does, and one who is expelled.
+# Two that tie, one that moves, one that fails at times, one that nearly always does, one that always does, and one
+# who is expelled.
 ANSWERS = {
     "even": "0.0001",
     "level": "0.0001",
@@ -32,6 +33,7 @@ ANSWERS = {
     "moody": "1 / 0 if third else 0.0002",
     "shy": "-0.0001 if third else 1 / 0",
     "expelled": "0.0003",
+    "relentless": "1 / 0",
 }
 
 

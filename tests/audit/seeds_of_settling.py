@@ -3,6 +3,14 @@
 from tests.audit.seeds import CANDLE, CHARGED, CYCLE, LAST_BOARD, LIVE, ONE, TICK, Seed, at, drop, entry
 
 ANOTHER = "insert into slot_versions (version, detail_jsonb) select 'other', detail_jsonb from slot_versions limit 1;"
+# `relentless` fails always: it is suspended for the last two instants of its windows, 45 minutes after their start.
+RELENTLESS = "model_id = 'relentless'"
+SAYS = """(select jsonb_build_object('suspension', meta_jsonb->'suspension') from forecasts
+    where status = 'SUSPENDED' order by performed_at limit 1)"""
+UNTIL = (
+    "update forecasts set meta_jsonb = jsonb_set(meta_jsonb, '{{suspension,until}}', to_jsonb({})) "
+    "where status = 'SUSPENDED'"
+)
 
 RULES_8_AND_9 = [
     Seed("08_rollups", "a score changes, its rollup does not", f"update scores set score_value = -1 where {ONE}"),
@@ -138,6 +146,39 @@ RULES_11_AND_12 = [
     Seed("12_due_answered", "nothing was due", f"update scores set due = false where {ONE}"),
     Seed("12_due_answered", "silence is an answer", f"update scores set answered = true where {CHARGED}"),
     Seed("12_joined", "it joined after it answered", "update models set joined_at = joined_at + interval '1 minute'"),
+    Seed(
+        "12_suspended",
+        "nothing says what for",
+        f"""update forecasts set status = 'SUSPENDED', meta_jsonb = '{{"reason": "suspended"}}' where {CHARGED}""",
+    ),
+    Seed(
+        "12_suspended",
+        "it answered among its failures",
+        f"update forecasts set status = 'SUCCESS' where {RELENTLESS} and {at(40)}",
+    ),
+    Seed(
+        "12_suspended",
+        "a failure was our fault",
+        f"update forecasts set status = 'PLATFORM_FAULT' where {RELENTLESS} and {at(40)}",
+    ),
+    Seed(
+        "12_suspended",
+        "a failure was another deployment's",
+        f"update forecasts set deployment = 'old' where {RELENTLESS} and {at(40)}",
+    ),
+    Seed(
+        "12_suspended",
+        "it was suspended among its failures",
+        f"update forecasts set status = 'SUSPENDED', meta_jsonb = meta_jsonb || {SAYS} where {RELENTLESS} and {at(40)}",
+    ),
+    Seed(
+        "12_suspended",
+        "not all of them were timeouts",
+        f"""update forecasts set meta_jsonb = jsonb_set(meta_jsonb, '{{suspension,kind}}', '"TIMEOUT"')
+            where {RELENTLESS} and status = 'SUSPENDED'""",
+    ),
+    Seed("12_suspended", "after its time", UNTIL.format("performed_at")),
+    Seed("12_suspended", "beyond its window", UNTIL.format("performed_at + interval '6 hours'")),
     Seed("12_ranked", "a model is ranked that answered too little", entry("score,payload,answered", "4")),
     Seed("12_ranked", "a model is ranked that covers too little", entry("score,payload,coverage", "0.49")),
     Seed(

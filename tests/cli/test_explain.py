@@ -30,7 +30,7 @@ def test_a_charge_is_explained_down_to_the_rule(played: Competition, typed: Expl
     assert [one["cycle"]["config_id"] for one in found["cycles"]] == [IN, OUT]
     model, one = found["model"], found["cycles"][0]
     assert (model["id"], model["player_name"], model["state"], model["joined_at"]) == (
-        "broken", "broken", "active", START.isoformat()
+        "broken", "broken", "suspended", START.isoformat()
     )  # fmt: skip
     assert model["deployment"]
 

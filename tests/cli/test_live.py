@@ -226,6 +226,23 @@ def test_a_restart_goes_on_where_it_began(
     assert "which cannot change" in str(started(COMPETITION_START="2026-01-05T08:00Z"))
 
 
+def test_one_bad_folder_of_a_model_keeps_it_from_beginning_and_not_from_going_on(
+    started: Start, schema: Callable[[], str], model_folder: Callable[[str, str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, folder = schema(), model_folder("good", "")
+    monkeypatch.setattr(command, "open_clock", lambda url: FixedClock(utc("2026-01-05T07:42:10Z")))
+    (folder / "bad").mkdir()
+    assert "models: 1 in " in str(fault := started(COMPETITION=name, MODELS_DIR=folder)) and "bad: it has no" in str(
+        fault
+    )
+    (folder / "bad").rmdir()
+    assert started(COMPETITION=name, MODELS_DIR=folder) is None
+    (folder / "bad").mkdir()
+    assert started(MODELS_DIR=folder) is None
+    (folder / "good").rename(folder / ".gone")
+    assert "bad: it has no main.py" in str(started(MODELS_DIR=folder)), "nobody is left"
+
+
 def test_after_a_demo_it_is_the_folder_s_competition(started: Start, schema: Callable[[], str], tmp_path: Path) -> None:
     demo = f"{HEADER}COMPETITION=demo\nMODE=replay\nCOMPETITION_END=2026-01-05T02:00Z\nPACK=tournament\n"
     (tmp_path / ".local.env").write_text(demo)

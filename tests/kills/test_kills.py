@@ -124,7 +124,7 @@ def test_ctrl_c_ends_all_while_the_database_is_away(instance: Instance, stored: 
 
 def interrupted(instance: Instance) -> None:
     processes = with_children(of_home(instance.home))
-    models = [one for one in processes if "worker.py" in " ".join(one.cmdline())]
+    models = [one for one in processes if "confined.zygote" in " ".join(one.cmdline())]
     assert models
     seconds = instance.interrupt()
     gone(processes)

@@ -75,6 +75,20 @@ def test_a_slow_model_delays_nobody(made: Make, model_folder: Folder) -> None:
     assert [row.performed_at for row in found][:8:2] == [START + n * MINUTE for n in range(4)], "none is skipped"
 
 
+def test_who_takes_over_goes_on_with_a_suspension(made: Make, model_folder: Folder) -> None:
+    here = made(model_runner_max_consecutive_failures=3)
+    model_folder("raises", QUICK + "    def predict(self, asset, horizon, step): raise ValueError('no idea')\n")
+    run_simulated(here, EARLY, START + 4.9 * MINUTE)
+    run_simulated(here, START + 5 * MINUTE, START + 12.9 * MINUTE)
+    with open_runtime(here) as runtime:
+        found = runtime.store.database.read(
+            "select performed_at, model_id, status from forecasts where model_id = 'raises' order by performed_at"
+        )
+        assert audit(runtime.store.database, START + 13 * MINUTE) == []
+    assert [row.status for row in found[:5]] == ["FAILED"] * 3 + ["SUSPENDED"] * 2
+    assert len(found) > 6 and {row.status for row in found[5:]} == {"SUSPENDED"}
+
+
 def test_a_slot_that_fails_misses_its_cycle_and_says_so(made: Make) -> None:
     here = made(raw_input_provider="tests.live.slots:input_that_fails_once")
     tell = run_simulated(here, EARLY, START + 3.9 * MINUTE)

@@ -9,6 +9,7 @@ import psutil
 
 from coordinator_dagster.runners.base import Answer, Call
 from coordinator_dagster.runners.local import LocalRunner
+from coordinator_dagster.runners.processes import pid_of
 
 ROOT = Path(__file__).parents[2]
 HEAD = """import ctypes, os, sys, time
@@ -51,6 +52,13 @@ def one(runner: LocalRunner, timeout: float = 10.0, n: int = 0) -> dict[str, Ans
     answers = runner.ask(json.dumps({"n": n}).encode(), [CALL], timeout)
     assert all(len(a) == 1 for a in answers.values())
     return {model: a[0] for model, a in answers.items()}
+
+
+def pid(runner: LocalRunner, model: str) -> int:
+    """The pid of a model's process as we see it: its own namespace has other numbers."""
+    process = runner._models[model].process
+    assert process and process.handle is not None
+    return pid_of(process.handle)
 
 
 def wait_gone(pids: list[int], seconds: float = 3.0) -> list[int]:

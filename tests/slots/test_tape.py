@@ -51,7 +51,7 @@ tapes = st.builds(
 
 def known(tape: Tape, series: Series) -> list[MarketRecord]:
     """By the definition: over by now, arrived by the cut-off."""
-    own = tape.source.between(series, START - timedelta(days=1), START + timedelta(days=1))
+    own = tape._source.between(series, START - timedelta(days=1), START + timedelta(days=1))
     late = tape.cut_off or datetime.max.replace(tzinfo=UTC)
     return [one for one in own if one.event_end <= tape.now and one.known_at <= late]
 

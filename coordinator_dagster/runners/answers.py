@@ -1,0 +1,40 @@
+"""What a model's frame says, as answers; a frame that is none breaks the protocol."""
+
+import json
+
+from coordinator_dagster.runners.base import Answer
+from coordinator_dagster.runners.confined import frames
+
+
+class Broken(Exception):
+    """The model's process broke the protocol: how."""
+
+
+def clean(text: object) -> str:
+    """A model's words as a reason that any table can hold."""
+    return str(text)[: frames.ERROR_CAP].replace("\0", " ").encode("utf-8", "replace").decode()
+
+
+def parse(reply: bytes, count: int, elapsed: float) -> list[Answer]:
+    """The answers in a frame; Broken when it is not `count` answers."""
+    try:
+        text = reply.decode()
+        if frames.values(text) > frames.VALUES_CAP * (1 + count):  # with room for its own
+            raise Broken("sent an answer of too many values")
+        frame = json.loads(text)
+        after = f"tick: {clean(frame['tick_error'])}" if frame["tick_error"] is not None else None
+        own = int(frame["tick_us"]) + sum(int(one["us"]) for one in frame["answers"])
+        queued = max(0.0, elapsed * 1000 - own / 1000)
+        answers = []
+        for one in frame["answers"]:
+            spent = int(one["us"]) / 1000
+            if "error" in one:
+                reason = "; ".join(filter(None, [clean(one["error"]), after]))
+                answers.append(Answer("FAILED", elapsed, None, spent, queued, reason))
+            else:
+                answers.append(Answer("SUCCESS", elapsed, one["value"], spent, queued, after))
+    except (ValueError, TypeError, LookupError, OverflowError, RecursionError):
+        raise Broken("sent a malformed answer") from None
+    if len(answers) != count:
+        raise Broken(f"sent {len(answers)} answers to {count} calls")
+    return answers

@@ -1,0 +1,114 @@
+"""The system calls that a model's process is refused: a filter that nothing in it can take off again.
+
+It starts no process, opens no socket, signals nobody but itself, shares no memory, mounts nothing. Threads, files
+and mathematics work. Each refusal is EPERM, an exception in Python, so that an import that merely tries goes on.
+"""
+
+import ctypes
+import errno
+import os
+import struct
+from collections.abc import Iterator
+
+from .kernel import MACHINE, PR_SET_DUMPABLE, PR_SET_MM, PR_SET_NO_NEW_PRIVS, PR_SET_PDEATHSIG, prctl, syscall
+
+_COLUMNS = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}  # of the tables, and AUDIT_ARCH_…
+# Numbers on x86-64 and on aarch64, whose table is the generic one; -1: it has no such call.
+_REFUSED: dict[str, tuple[int, int]] = {
+    # processes
+    "fork": (57, -1), "vfork": (58, -1), "execve": (59, 221), "execveat": (322, 281), "setsid": (112, 157),
+    "setpgid": (109, 154), "ptrace": (101, 117), "process_vm_readv": (310, 270), "process_vm_writev": (311, 271),
+    "process_madvise": (440, 440), "process_mrelease": (448, 448), "kcmp": (312, 272), "pidfd_open": (434, 434),
+    "pidfd_getfd": (438, 438), "pidfd_send_signal": (424, 424), "tkill": (200, 130),
+    "rt_sigqueueinfo": (129, 138), "rt_tgsigqueueinfo": (297, 240), "setpriority": (141, 140),
+    "sched_setscheduler": (144, 119), "sched_setattr": (314, 274), "sched_setparam": (142, 118),
+    "sched_setaffinity": (203, 122), "ioprio_set": (251, 30), "migrate_pages": (256, 238), "move_pages": (279, 239),
+    # network
+    "socket": (41, 198), "connect": (42, 203), "bind": (49, 200), "listen": (50, 201), "accept": (43, 202),
+    "accept4": (288, 242),
+    # memory that no limit counts
+    "memfd_create": (319, 279), "memfd_secret": (447, 447), "userfaultfd": (323, 282), "shmget": (29, 194),
+    "shmat": (30, 196), "shmctl": (31, 195), "semget": (64, 190), "semop": (65, 193), "semtimedop": (220, 192),
+    "semctl": (66, 191), "msgget": (68, 186), "msgsnd": (69, 189), "msgrcv": (70, 188), "msgctl": (71, 187),
+    "mq_open": (240, 180), "mq_unlink": (241, 181), "io_uring_setup": (425, 425), "io_uring_enter": (426, 426),
+    "io_uring_register": (427, 427),
+    # files
+    "mount": (165, 40), "umount2": (166, 39), "pivot_root": (155, 41), "chroot": (161, 51), "open_tree": (428, 428),
+    "move_mount": (429, 429), "fsopen": (430, 430), "fsconfig": (431, 431), "fsmount": (432, 432),
+    "fspick": (433, 433), "mount_setattr": (442, 442), "mknod": (133, -1), "mknodat": (259, 33),
+    "name_to_handle_at": (303, 264), "open_by_handle_at": (304, 265), "fanotify_init": (300, 262),
+    "quotactl": (179, 60), "swapon": (167, 224), "swapoff": (168, 225), "acct": (163, 89),
+    # privileges and the machine
+    "unshare": (272, 97), "setns": (308, 268), "seccomp": (317, 277), "bpf": (321, 280),
+    "perf_event_open": (298, 241), "add_key": (248, 217), "request_key": (249, 218), "keyctl": (250, 219),
+    "personality": (135, 92), "modify_ldt": (154, -1), "iopl": (172, -1), "ioperm": (173, -1),
+    "setuid": (105, 146), "setgid": (106, 144), "setreuid": (113, 145), "setregid": (114, 143),
+    "setresuid": (117, 147), "setresgid": (119, 149), "setgroups": (116, 159), "setfsuid": (122, 151),
+    "setfsgid": (123, 152), "capset": (126, 91), "init_module": (175, 105), "finit_module": (313, 273),
+    "delete_module": (176, 106), "kexec_load": (246, 104), "kexec_file_load": (320, 294), "reboot": (169, 142),
+    "syslog": (103, 116), "vhangup": (153, 58), "settimeofday": (164, 170), "clock_settime": (227, 112),
+    "adjtimex": (159, 171), "clock_adjtime": (305, 266), "sethostname": (170, 161), "setdomainname": (171, 162),
+}  # fmt: skip
+_CLONE, _CLONE3, _CLONE_THREAD = (56, 220), (435, 435), 0x10000
+_KILL, _TGKILL, _PRLIMIT, _SOCKETPAIR = (62, 129), (234, 131), (302, 261), (53, 199)
+_PRCTL, _FCNTL, _IOCTL = (157, 167), (72, 25), (16, 29)
+_STREAMS = (1, 1 | 0x800, 1 | 0x80000, 1 | 0x80800)  # SOCK_STREAM, nonblocking, close-on-exec
+_SET_OWNER, _SET_OWNER_EX, _OWNER_IOCTLS, _PUSH_INPUT = 8, 15, (0x8901, 0x8902), 0x5412  # fcntl and ioctl
+
+_X32 = 0x40000000
+_LOAD, _IS, _AT_LEAST, _HAS, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+_ALLOW, _KILL_ALL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
+
+Step = tuple[int, int, int, int]  # code, jump if true, jump if not, operand
+_ALLOWED: Step = (_RETURN, 0, 0, _ALLOW)
+_DENIED: Step = (_RETURN, 0, 0, _ERRNO | errno.EPERM)
+
+
+def _argument(place: int) -> Step:
+    return (_LOAD, 0, 0, 16 + 8 * place)  # in struct seccomp_data; the low half, which is all these calls read
+
+
+def _by_argument(number: int, place: int, values: tuple[int, ...], then: Step, otherwise: Step) -> Iterator[Step]:
+    """For this call: `then` where the argument is one of `values`."""
+    yield (_IS, 0, 2 + 2 * len(values), number)
+    yield _argument(place)
+    for value in values:
+        yield (_IS, 0, 1, value)
+        yield then
+    yield otherwise
+
+
+def _program(pid: int) -> Iterator[Step]:
+    column, architecture = _COLUMNS[MACHINE]
+    yield from ((_LOAD, 0, 0, 4), (_IS, 1, 0, architecture), (_RETURN, 0, 0, _KILL_ALL))
+    yield from ((_LOAD, 0, 0, 0), (_AT_LEAST, 0, 1, _X32), _DENIED)
+    yield from ((_IS, 0, 1, _CLONE3[column]), (_RETURN, 0, 0, _ERRNO | errno.ENOSYS))  # glibc then uses clone
+    for numbers in _REFUSED.values():
+        if numbers[column] >= 0:
+            yield from ((_IS, 0, 1, numbers[column]), _DENIED)
+    yield from ((_IS, 0, 4, _CLONE[column]), _argument(0), (_HAS, 0, 1, _CLONE_THREAD), _ALLOWED, _DENIED)
+    yield from _by_argument(_KILL[column], 0, (pid,), _ALLOWED, _DENIED)
+    yield from _by_argument(_TGKILL[column], 0, (pid,), _ALLOWED, _DENIED)
+    yield from _by_argument(_PRLIMIT[column], 0, (0, pid), _ALLOWED, _DENIED)
+    yield from _by_argument(_SOCKETPAIR[column], 1, _STREAMS, _ALLOWED, _DENIED)  # others can be sent elsewhere
+    options = (PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_MM)
+    yield from _by_argument(_PRCTL[column], 0, options, _DENIED, _ALLOWED)
+    yield from _by_argument(_FCNTL[column], 1, (_SET_OWNER, _SET_OWNER_EX), _DENIED, _ALLOWED)  # SIGIO for others
+    yield from _by_argument(_IOCTL[column], 1, (*_OWNER_IOCTLS, _PUSH_INPUT), _DENIED, _ALLOWED)
+    yield _ALLOWED
+
+
+def refuse_system_calls() -> None:
+    """Put the filter on, for ever. OSError where the kernel or the machine has none."""
+    if MACHINE not in _COLUMNS:
+        raise OSError(errno.ENOSYS, f"no table of system calls for {MACHINE}")
+    program = b"".join(struct.pack("=HBBI", *step) for step in _program(os.getpid()))
+    code = ctypes.create_string_buffer(program, len(program))
+
+    class Program(ctypes.Structure):
+        _fields_ = [("length", ctypes.c_ushort), ("code", ctypes.c_void_p)]
+
+    given = Program(len(program) // 8, ctypes.cast(code, ctypes.c_void_p))
+    prctl(PR_SET_NO_NEW_PRIVS, 1)
+    mode_filter = 1
+    syscall("seccomp", _REFUSED["seccomp"][_COLUMNS[MACHINE][0]], mode_filter, 0, ctypes.byref(given))

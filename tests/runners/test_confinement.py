@@ -1,0 +1,99 @@
+"""What the models are shut in with: found out, told, required; and that nobody burns anything while nobody is asked."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+from local_models import GOOD, HEAD, Make, body, one, pid, write
+
+from coordinator_dagster.cli.doctor import confinement
+from coordinator_dagster.competition import Competition
+from coordinator_dagster.errors import UserErrors
+from coordinator_dagster.runners import sandbox
+from coordinator_dagster.runners.choice import open_local_runner
+from coordinator_dagster.runners.local import LocalRunner
+from coordinator_dagster.runtime import open_runtime
+
+
+@pytest.fixture
+def no_bubblewrap(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sandbox, "find", lambda: None)
+
+
+def test_live_a_missing_layer_is_a_refusal_that_says_what_to_do(
+    no_bubblewrap: None, competition: Callable[..., Competition], model_folder: Callable[[str, str], Path]
+) -> None:
+    models = model_folder("a", GOOD)
+    with (
+        open_local_runner(competition(mode="live", models_dir=models, model_layers_waived="user")) as runner,
+        pytest.raises(UserErrors) as refused,
+    ):
+        runner.fresh()
+    told = str(refused.value)
+    assert "MODEL_LAYERS_WAIVED: models are not confined by bubblewrap" in told and "apt-get install" in told
+    assert "by user" not in told and not psutil.Process().children(recursive=True)
+    with open_local_runner(
+        competition(mode="live", models_dir=models, model_layers_waived="bubblewrap,user")
+    ) as runner:
+        assert one(runner)["a"].status == "SUCCESS"
+    with open_local_runner(competition(mode="replay", models_dir=models, model_layers_waived="")) as runner:
+        assert one(runner)["a"].status == "SUCCESS"
+
+
+def test_a_layer_that_fails_for_one_model_only_keeps_its_code_from_running(no_bubblewrap: None, tmp_path: Path) -> None:
+    write(tmp_path, "a", "print('it ran')\n" + GOOD)
+    with LocalRunner(tmp_path / "models", log_dir=tmp_path / "logs", preload=[]) as runner:
+        runner.confinement()
+        runner._lives.required = ["bubblewrap"]  # as if it had been there for the probe
+        reason = one(runner)["a"].reason or ""
+    assert reason.startswith("could not start: not confined: bubblewrap: ")
+    assert (tmp_path / "logs" / "a.log").read_text() == ""
+
+
+def test_a_bubblewrap_that_does_not_work_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = tmp_path / "bwrap"
+    broken.write_text("#!/bin/sh\necho 'bwrap: setting up uid map: Permission denied' >&2\nexit 1\n")
+    broken.chmod(0o755)
+    monkeypatch.setattr(sandbox, "find", lambda: str(broken))
+    write(tmp_path, "a", GOOD)
+    with LocalRunner(tmp_path / "models", preload=[]) as runner:
+        assert "uid map: Permission denied" in runner.confinement()["bubblewrap"]
+        assert one(runner)["a"].status == "SUCCESS"
+
+
+@pytest.mark.parametrize("value", ["seccomp,moat", "everything"])
+def test_a_layer_that_there_is_not_cannot_be_waived(competition: Callable[..., Competition], value: str) -> None:
+    with pytest.raises(UserErrors, match=r"MODEL_LAYERS_WAIVED.*it takes all, or some of bubblewrap, user"):
+        competition(model_layers_waived=value)
+
+
+def test_doctor_and_the_ui_name_what_is_missing(
+    no_bubblewrap: None, competition: Callable[..., Competition], model_folder: Callable[[str, str], Path]
+) -> None:
+    made = competition(mode="live", models_dir=model_folder("a", GOOD), model_layers_waived="user")
+    found = {one.what: one for one in confinement(made)}
+    assert list(found) == [f"confinement by {layer}" for layer in sandbox.LAYERS]
+    assert found["confinement by bubblewrap"].remedy and not found["confinement by user"].remedy
+    with open_runtime(competition(mode="replay", models_dir=made.settings.models_dir)) as runtime:
+        assert runtime.confinement is None
+        runtime.runner.fresh()
+        assert runtime.confinement and "bubblewrap" in runtime.confinement
+
+
+def test_between_instants_of_a_live_run_models_stand_still(make: Make) -> None:
+    spin = "import threading\n" + HEAD.replace(
+        "class Model", "threading.Thread(target=lambda: [None for _ in iter(int, 1)], daemon=True).start()\nclass Model"
+    )
+    runner = make(a=spin + body("return {'value': 1}").removeprefix(HEAD))
+    one(runner)
+    process = psutil.Process(pid(runner, "a"))
+    runner.rest()
+    time.sleep(0.1)
+    before = process.cpu_times().user
+    time.sleep(0.3)
+    assert process.cpu_times().user == before
+    assert one(runner)["a"].status == "SUCCESS"
+    time.sleep(0.3)
+    assert process.cpu_times().user > before
