@@ -23,6 +23,7 @@ class Circumstances:
     instant: Instant
     now: float
     lost: str = ""  # why what the orchestrator says is not known, where it is not
+    connecting: bool = False  # the orchestrator's list has come just now
     first: bool = False  # nobody has been asked by this runner before
     understood: Collection[int] = (SETUP, TICK)  # what some node did as it was told: that is as it should be
 
@@ -127,6 +128,8 @@ def absent(standing: Standing, around: Circumstances) -> Verdict:
             return "ABSENT", f"its node could not be reached{last}: {told}"
         ours = code == "USAGE" and SETUP not in around.understood
         return "PLATFORM_FAULT" if ours else "FAILED", f"not taken part since: {told}{last}"
+    if standing.state == "RUNNING" and around.connecting:
+        return "PLATFORM_FAULT", "our connection to the orchestrator is new, and its node is not connected yet"
     since = f" since {standing.since:%Y-%m-%d %H:%M:%S} UTC" if standing.since else ""
     state = {"RUNNING": "being connected", "GONE": "not listed by the orchestrator", "": "not announced so far"}
     return "ABSENT", f"{state.get(standing.state, standing.state)}{since}{last}"

@@ -119,6 +119,7 @@ class Cluster(ModelCluster):
         self._coming: Counter[str] = Counter()
         self._news: dict[str, asyncio.Task[None]] = {}  # each model's last
         self._listed_on: Any = None  # the connection that the last list came by
+        self.listed_at = 0.0  # by the loop's clock
 
     @property
     def connection(self) -> Any:
@@ -152,7 +153,7 @@ class Cluster(ModelCluster):
             for one in [*self.models_run.values(), *self.pending_model_runs.values()]:
                 if str(one.model_id) not in ids:
                     self._begin(self.remove_model_runner(one))
-            self._listed_on = self.ws_client.websocket
+            self._listed_on, self.listed_at = self.ws_client.websocket, asyncio.get_running_loop().time()
             if not ids:
                 log.warning("the orchestrator has no model for crunch %s: is CRUNCH_ID right?", self.crunch_id)
         for message in data:

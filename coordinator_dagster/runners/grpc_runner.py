@@ -22,7 +22,7 @@ from coordinator_dagster.runners.grpc_judging import Circumstances, judge, under
 from coordinator_dagster.runners.grpc_nodes import Client
 from coordinator_dagster.runners.grpc_roster import Roster
 
-FIRST_SECONDS = 10.0  # the first `fresh` waits so long for the nodes that the orchestrator names
+FIRST_SECONDS = 10.0  # after the orchestrator's list: that its nodes are not connected yet is ours, and waited for
 LOOK_SECONDS = 0.02
 ENDED = Answer("PLATFORM_FAULT", 0.0, reason="the runner is being ended")
 
@@ -146,7 +146,14 @@ class GrpcRunner:
             lost = "the connection to the orchestrator was lost meanwhile"
         sent = [one.tick.sent for one in asked.values() if one.tick and one.tick.sent is not None]
         self.dispatch_seconds = max(sent, default=instant.began) - instant.began
-        around = Circumstances(instant, time.monotonic(), lost, self._first, understood(asked.values()))
+        around = Circumstances(
+            instant,
+            now := time.monotonic(),
+            lost,
+            first=self._first,
+            connecting=now - cluster.listed_at < FIRST_SECONDS,
+            understood=understood(asked.values()),
+        )
         answers = {id_: judge(asked[id_], self._standings.standings[id_], around) for id_ in ids}
         for id_, one in asked.items():
             if one.tick:

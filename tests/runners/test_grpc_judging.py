@@ -98,6 +98,8 @@ def test_times_are_the_models_own_and_ours() -> None:
         ("RECOVERING", None, {}, "ABSENT", "RECOVERING since"),
         ("GONE", None, {}, "ABSENT", "not listed by the orchestrator since"),
         ("RUNNING", None, {}, "ABSENT", "being connected since"),
+        ("RUNNING", None, {"connecting": True}, "PLATFORM_FAULT", "our connection to the orchestrator is new"),
+        ("STOPPED", None, {"connecting": True}, "ABSENT", "STOPPED since"),
         ("RUNNING", ("CONNECTION_FAILED", ""), {}, "ABSENT", "its node could not be reached"),
         ("RUNNING", ("BAD_IMPLEMENTATION", ""), {}, "FAILED", "not taken part since: BAD_IMPLEMENTATION, last"),
         ("STOPPED", ("MULTIPLE_TIMEOUT", ""), {}, "FAILED", "MULTIPLE_TIMEOUT"),

@@ -157,6 +157,15 @@ def test_a_model_stopped_while_it_is_set_up_is_not_asked(make: Make) -> None:
         assert standing.ask(runner)["b"].reason.startswith("STOPPED since")
 
 
+def test_that_we_have_only_just_connected_is_no_models_fault(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    standing = make({"b": "setup-slow=2"}, a=GOOD, b=GOOD)
+    with standing.runner([info(standing, "b")]) as runner:
+        runner.fresh()
+        monkeypatch.setattr(grpc_runner, "FIRST_SECONDS", 10.0)
+        found = standing.ask(runner, 0.2)
+        assert statuses(found) == {"a": "SUCCESS", "b": "PLATFORM_FAULT"}
+
+
 def test_a_model_stopped_under_a_call_is_absent(make: Make) -> None:
     standing = make(a=SLEEPS, good=GOOD)
     with standing.runner() as runner:
