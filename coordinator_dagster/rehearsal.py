@@ -12,7 +12,7 @@ from coordinator_dagster.dry_run import BEFORE, NOW, sample_series, sample_tape
 from coordinator_dagster.orders import Orders
 from coordinator_dagster.runners.base import Answer, Call, ModelInfo
 from coordinator_dagster.runners.choice import open_local_runner
-from coordinator_dagster.runners.confined.layers import OWN
+from coordinator_dagster.runners.logs import last_lines
 from coordinator_dagster.runners.submission import plain
 from coordinator_dagster.schedule import Schedule, Term
 from coordinator_dagster.stages.cycle import ASKING_SLOTS, answered, prepare
@@ -57,12 +57,12 @@ def rehearse(competition: Competition, folder: Path, info: ModelInfo) -> Rehears
             _judge(competition, found, number, answers[info.id], facts)
             if found.faults:
                 break
-        printed = _tail(Path(logs) / f"{info.id}.log", folder)
+        printed = last_lines(Path(logs), info.id, folder, TAIL_LINES, TAIL_LENGTH)
     if found.slowest > found.allowed / 2:
         slow = f"its slowest answer took {found.slowest:.2f} s of {found.allowed:g} s allowed"
         found.warnings.append(f"{slow}; in the contest it shares the machine with the others")
     if found.faults and printed:
-        found.faults.append(f"the last of what it printed:\n{printed}")
+        found.faults.append("\n  ".join(["the last of what it printed:", *printed]))
     return found
 
 
@@ -113,15 +113,3 @@ def _fault(competition: Competition, number: int, cycle: Cycle, fact: Forecast) 
         f"instant {number} of {INSTANTS}, {asked} for {cycle.config_id}: {fact.status}: {reason}{raw}; "
         f"expected is an answer such as {example:.{SHOWN}}"
     )
-
-
-def _tail(log: Path, folder: Path) -> str:
-    """The last lines of what the model printed, with paths as its author knows them."""
-    try:
-        with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - 4 * TAIL_LENGTH))
-            content = file.read(4 * TAIL_LENGTH)
-    except FileNotFoundError:
-        return ""
-    lines = content.decode(errors="replace").replace(f"{OWN}/", "").replace(f"{folder}/", "").splitlines()[-TAIL_LINES:]
-    return "\n".join(f"  {plain(line)}" for line in lines)[-TAIL_LENGTH:]

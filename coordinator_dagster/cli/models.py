@@ -18,6 +18,7 @@ from coordinator_dagster.faults import nearest
 from coordinator_dagster.rehearsal import INSTANTS, rehearse
 from coordinator_dagster.runners.base import ModelInfo
 from coordinator_dagster.runners.folders import discover
+from coordinator_dagster.runners.logs import last_lines
 from coordinator_dagster.runners.placing import alone, place, staged, take_away
 from coordinator_dagster.runners.submission import (
     SLUG,
@@ -30,7 +31,8 @@ from coordinator_dagster.runners.submission import (
     walk,
 )
 
-models = typer.Typer(help="Submissions of the participants: add, check, remove, list.", no_args_is_help=True)
+LOG_SHOWN = 100_000  # characters
+models = typer.Typer(help="Submissions of the participants: add, check, remove, list, log.", no_args_is_help=True)
 
 Id = Annotated[str, typer.Argument(help="the model's id", metavar="ID")]
 
@@ -96,6 +98,18 @@ def remove(id_: Id) -> None:
         soft_wrap=True,
         markup=False,
     )
+
+
+@models.command()
+def log(id_: Id, lines: Annotated[int, typer.Option(min=1, help="how many of the last ones")] = 50) -> None:
+    """The last of what a model printed, its tracebacks among it: for its player, too."""
+    competition = read_competition()
+    code, printed = (_models_dir(competition) / id_).resolve(), list[str]()
+    if SLUG.fullmatch(id_):
+        printed = last_lines(competition.model_logs, id_, code, lines, LOG_SHOWN)
+    if not printed:
+        raise UserError(f"{plain(id_)}: nothing it printed is kept in {competition.model_logs}; see `models list`")
+    typer.echo("\n".join(printed))
 
 
 @models.command("list")

@@ -3,7 +3,9 @@
 import os
 from pathlib import Path
 
+from coordinator_dagster.runners.confined.layers import OWN
 from coordinator_dagster.runners.confined.serving import LOG_CAP
+from coordinator_dagster.runners.submission import plain
 
 
 def open_log(folder: Path | None, model_id: str) -> int:
@@ -20,3 +22,19 @@ def open_log(folder: Path | None, model_id: str) -> int:
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError:
         return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+
+
+def last_lines(folder: Path, model_id: str, code: Path, lines: int, characters: int) -> list[str]:
+    """The last of what the model printed, as text that no terminal acts on, with paths as its author knows them.
+
+    `code` is the model's folder, which it sees as itself where it is not in a sandbox.
+    """
+    path = folder / f"{model_id}.log"
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - 4 * characters))
+            content = file.read(4 * characters)
+    except FileNotFoundError:
+        return []  # it has not been started yet
+    told = content.decode(errors="replace")[-characters:].replace(f"{OWN}/", "").replace(f"{code}/", "")
+    return [plain(line) for line in told.splitlines()[-lines:]]

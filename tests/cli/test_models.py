@@ -286,3 +286,17 @@ def test_what_the_disk_refuses_is_said_without_a_traceback(typed: Typed, submit:
     (tmp_path / "models").write_text("a file")
     assert "models: " in refused(typed, "add", str(submit()))
     assert "there is no such folder of models" in typed("list")[2]
+
+
+def test_what_a_model_printed_is_shown_and_moves_no_terminal(typed: Typed, submit: Submit, tmp_path: Path) -> None:
+    submit(name="mine")
+    typed("add", "submitted/mine")
+    logs = tmp_path / ".coordinator" / "logs" / "demo"
+    assert "nothing it printed is kept" in refused(typed, "log", "mine")
+    logs.mkdir(parents=True)
+    printed = "first\n" + "x\n" * 60 + '  File "/model/main.py", line 7, in predict\n\x1b[31mred\n\udcff'
+    (logs / "mine.log").write_text(printed, errors="surrogateescape")
+    code, out, _ = typed("log", "mine", "--lines", "3")
+    assert code == 0
+    assert out.splitlines() == ['  File "main.py", line 7, in predict', r"\x1b[31mred", "�"]
+    assert "../x: nothing" in refused(typed, "log", "../x")
