@@ -12,6 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 from coordinator_dagster.cli import app
+from coordinator_dagster.runners.base import Call
+from coordinator_dagster.runners.local import LocalRunner
 
 PROJECT = Path(__file__).parents[1]
 COORDINATOR = f'{sys.executable} -c "from coordinator_dagster.cli import main; main()"'
@@ -60,3 +62,12 @@ def test_links_in_readme_and_docs_lead_somewhere() -> None:
     for page in [PROJECT / "README.md", *(PROJECT / "docs").glob("*.md")]:
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_model_that_is_shown_to_participants_answers(tmp_path: Path) -> None:
+    shown = re.findall(r"```python\n(.*?)```", (PROJECT / "docs" / "participants.md").read_text(), re.DOTALL)
+    (tmp_path / "models" / "shown").mkdir(parents=True)
+    (tmp_path / "models" / "shown" / "main.py").write_text(shown[0])
+    tick = b'{"candles_1m": [{"close": 100.0}, {"close": 101.0}]}'
+    with LocalRunner(tmp_path / "models", preload=[]) as runner:
+        assert runner.ask(tick, [Call(["BTC", 60, 60])], 10)["shown"][0].output == {"value": 0.010000000000000009}
