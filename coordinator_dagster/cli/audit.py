@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 
 from coordinator_dagster.audit import audit as run_audit
 from coordinator_dagster.audit.queries import BEGINNING, END, NAMES, Violation, read_queries
@@ -125,7 +124,7 @@ def print_differences(differences: Sequence[Difference], again: bool) -> None:
 def _shown(value: Any) -> str:
     """A cell for people: what is too long for a table is cut, and brackets are not taken for markup."""
     text = "" if value is None else str(_plain(value))
-    return escape(text if len(text) <= LONGEST_CELL else f"{text[:LONGEST_CELL]}…")
+    return text if len(text) <= LONGEST_CELL else f"{text[:LONGEST_CELL]}…"
 
 
 def _plain(value: Any) -> Any:

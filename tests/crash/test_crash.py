@@ -183,4 +183,4 @@ def test_no_model_outlives_the_killed_run(competition: Make, model_folder: Calla
     with started(order(made, stop_in="predictions")) as running:
         running.wait_for(Began, "predictions")
         wait_until(lambda: all(log.exists() and log.read_text() for log in logs), MODELS_START_SECONDS)
-        assert running.kill() == 3, "the two models and what forked them"
+        assert running.kill() in (3, 5), "the two models and what forked them; bubblewrap is two more"

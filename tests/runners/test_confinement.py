@@ -25,7 +25,7 @@ def no_bubblewrap(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_live_a_missing_layer_is_a_refusal_that_says_what_to_do(
     no_bubblewrap: None, competition: Callable[..., Competition], model_folder: Callable[[str, str], Path]
 ) -> None:
-    models = model_folder("a", GOOD)
+    models, before = model_folder("a", GOOD), psutil.Process().children(recursive=True)
     with (
         open_local_runner(competition(mode="live", models_dir=models, model_layers_waived="user")) as runner,
         pytest.raises(UserErrors) as refused,
@@ -33,7 +33,7 @@ def test_live_a_missing_layer_is_a_refusal_that_says_what_to_do(
         runner.fresh()
     told = str(refused.value)
     assert "MODEL_LAYERS_WAIVED: models are not confined by bubblewrap" in told and "apt-get install" in told
-    assert "by user" not in told and not psutil.Process().children(recursive=True)
+    assert "by user" not in told and psutil.Process().children(recursive=True) == before
     with open_local_runner(
         competition(mode="live", models_dir=models, model_layers_waived="bubblewrap,user")
     ) as runner:
