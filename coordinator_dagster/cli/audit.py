@@ -122,7 +122,7 @@ def print_differences(differences: Sequence[Difference], again: bool) -> None:
 
 
 def _shown(value: Any) -> str:
-    """A cell for people: what is too long for a table is cut, and brackets are not taken for markup."""
+    """A cell for people: what is too long for a table is cut."""
     text = "" if value is None else str(_plain(value))
     return text if len(text) <= LONGEST_CELL else f"{text[:LONGEST_CELL]}…"
 
