@@ -19,15 +19,15 @@ from coordinator_dagster.runtime import open_runtime
 
 pytestmark = pytest.mark.venue
 WINDOW = "2023-03-23-12:00"
-NOTES_AND_SLEEPS = """
+PRINTS_AND_SLEEPS = """
 import time
 from slots.tracker import TrackerBase
 class M(TrackerBase):
     def tick(self, data): pass
     def predict(self, asset, horizon, step):
-        with open({asked!r}, "a") as file: file.write("asked\\n")
+        print("asked")
         time.sleep(0.3)
-        return {{"value": 0.001}}
+        return {"value": 0.001}
 """
 
 
@@ -59,18 +59,16 @@ def test_terminated_it_stores_what_is_being_asked(
     venue: Callable[..., Any],
     live: Callable[..., Competition],
     model_folder: Callable[[str, str], Path],
-    tmp_path: Path,
 ) -> None:
-    asked = tmp_path / "asked"
-    models = model_folder("slow", NOTES_AND_SLEEPS.format(asked=str(asked)))
-
     def terminate() -> None:
         while not asked.exists() or asked.read_text().count("asked") < 3:
             time.sleep(0.01)
         os.kill(os.getpid(), signal.SIGINT)  # as Dagster does in the run's process
 
     with venue("2023-03-23T12:54:30Z", 20) as url, dg.DagsterInstance.ephemeral() as instance:
+        models = model_folder("slow", PRINTS_AND_SLEEPS)
         made = live(url, pack="realtime", models_dir=models, competition_end="2023-03-23T13:00Z")
+        asked = made.model_logs / "slow.log"
         job = build_definitions(made).resolve_job_def(f"{made.schema}_live")
         threading.Thread(target=terminate, daemon=True).start()
         with pytest.raises(dg.DagsterExecutionInterruptedError):
