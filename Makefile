@@ -36,7 +36,7 @@ test: check ## linters, types and tests; ARGS="-m oracle"
 ifdef ARGS
 	$(BIN)/pytest $(ARGS)
 else
-	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile -m "not realtime"; together=$$?; \
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not realtime"; together=$$?; \
 	$(BIN)/pytest -m realtime && exit $$together
 endif
 

@@ -17,7 +17,6 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 
 from coordinator_dagster.errors import UserErrors
 from coordinator_dagster.faults import nearest, pydantic_faults
-from coordinator_dagster.runners.base import PRELOAD
 from coordinator_dagster.runners.sandbox import LAYERS
 from slots.contracts import SLOT_NAMES
 from slots.loader import SlotPath
@@ -89,8 +88,8 @@ class Settings(BaseSettings):
         900, gt=0, description="how long it is not asked, its window's end at the latest"
     )
     model_base_classname: str = Field("slots.tracker.TrackerBase", description="what models subclass")
-    model_preload: Annotated[list[str], NoDecode] = Field(
-        list(PRELOAD), description="modules loaded once for all models"
+    model_preload: Annotated[list[str] | None, NoDecode] = Field(
+        None, description="modules loaded once for all models; unset: numpy and pandas, if a model imports them"
     )
     model_memory_mb: int = Field(512, ge=32, description="what a model may map beyond the preloaded modules")
     model_layers_waived: Annotated[list[str], NoDecode] = Field(

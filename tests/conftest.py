@@ -21,6 +21,8 @@ REALTIME = (
     "tests/runners_grpc/",
     *("tests/cli/test_live.py", "tests/retention/test_tape_in_use.py", "tests/test_tape_held.py"),
 )
+# What takes longest begins first, else all wait for it at the end.
+LONGEST = ("tests/test_ui.py", "tests/crash/", "tests/cli/test_demo.py", "tests/test_loop.py", "tests/oracle/")
 SERVER = os.environ.get("COORDINATOR_TEST_DATABASE_URL", "postgresql://root@127.0.0.1:5432/test")
 
 
@@ -28,6 +30,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.nodeid.startswith(REALTIME):
             item.add_marker(pytest.mark.realtime)
+    places = {item: next((n for n, path in enumerate(LONGEST) if item.nodeid.startswith(path)), 99) for item in items}
+    items.sort(key=places.__getitem__)
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 AnswerStatus = Literal["SUCCESS", "FAILED", "TIMEOUT", "LATE", "ABSENT", "SUSPENDED", "PLATFORM_FAULT"]
-PRELOAD = ("numpy", "numpy.random", "pandas")  # what models mostly import, where nothing else is chosen
 
 
 @dataclass(frozen=True)
@@ -52,8 +51,12 @@ class Runner(Protocol):
         """The models known now, ordered by id."""
         ...
 
-    def fresh(self) -> None:
-        """Start every model anew, as at the beginning of a window; gRPC nodes persist: newcomers are taken up."""
+    def fresh(self, wait: bool = True) -> None:
+        """Start every model anew, as at the beginning of a window; who has not been asked since is anew already.
+
+        Without `wait` it returns at once: they start while something else is done, until it is called again. gRPC
+        nodes persist: none is started, who has come since is taken up.
+        """
         ...
 
     @property

@@ -90,7 +90,7 @@ class GrpcRunner:
         """The models known at the last `fresh` or `rest`, ordered by id, each with its present deployment."""
         return list(self._roster.values())
 
-    def fresh(self) -> None:
+    def fresh(self, wait: bool = True) -> None:
         """Nodes persist: nothing is started anew. Takes up who has come; the first time, waits for the nodes.
 
         UserError where the orchestrator must be there and is not.

@@ -10,6 +10,7 @@ from pathlib import Path
 from coordinator_dagster.errors import UserErrors
 from coordinator_dagster.runners.base import AnswerStatus
 from coordinator_dagster.runners.logs import open_log
+from coordinator_dagster.runners.preload import imported
 from coordinator_dagster.runners.processes import NOTHING, Model, Process
 from coordinator_dagster.runners.roster import Roster
 from coordinator_dagster.runners.sandbox import refusals
@@ -25,7 +26,7 @@ class Lives:
 
     roster: Roster
     base_class: str
-    preload: Sequence[str]
+    preload: Sequence[str] | None  # None: what they import
     patience: float
     log_dir: Path | None
     memory: int
@@ -39,7 +40,7 @@ class Lives:
         """Fork each a process, `changed` ones if that may be, without waiting until it is ready; who has one."""
         started = []
         for one in models:
-            one.again = one.ready = False
+            one.again = one.ready = one.stopped = False
             one.inbox.clear()
             one.outbox = NOTHING
             if self.aborted:
@@ -68,12 +69,20 @@ class Lives:
         if self.zygote and self.zygote.models_dir != models_dir:
             self.zygote.close()
         if self.zygote is None or self.zygote.lost:
-            self.zygote = Zygote(models_dir, self.base_class, self.preload, self.patience)
+            self.zygote = Zygote(models_dir, self.base_class, self._preload(), self.patience)
             self.missing = self.zygote.missing
             if faults := refusals(self.missing, self.required):
                 self.zygote.close()
                 raise UserErrors(faults)
         return self.zygote
+
+    def suit(self) -> None:
+        """Before all start anew: what forks them has to have loaded what they import now."""
+        if self.zygote and not set(self._preload()) <= set(self.zygote.preload):
+            self.zygote.close()
+
+    def _preload(self) -> Sequence[str]:
+        return imported(one.folder for one in self.roster.models.values()) if self.preload is None else self.preload
 
     def part(self, one: Model, status: AnswerStatus, reason: str) -> None:
         """Part from a model's process and kill it, unless it is gone (no `reason`); `bury` has the rest."""

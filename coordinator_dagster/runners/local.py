@@ -10,7 +10,7 @@ from typing import Self
 
 from coordinator_dagster.errors import UserError
 from coordinator_dagster.runners.answers import Broken, clean, parse
-from coordinator_dagster.runners.base import PRELOAD, Answer, AnswerStatus, Call, ModelInfo
+from coordinator_dagster.runners.base import Answer, AnswerStatus, Call, ModelInfo
 from coordinator_dagster.runners.confined.frames import ANSWER_CAP, REQUEST_CAP
 from coordinator_dagster.runners.lives import Lives
 from coordinator_dagster.runners.processes import NOTHING, Model
@@ -25,7 +25,8 @@ class LocalRunner:
 
     Every sub-folder is a model; UserErrors names all that are not, `faults` does where it is `tolerant` of them.
     Processes start at the first `fresh` or `ask`. `start_timeout` is in seconds; what a model prints goes to
-    `log_dir/ID.log`; the modules of `preload` are loaded once for all. A model may map `memory` bytes. Where one of
+    `log_dir/ID.log`; the modules of `preload` (None: what they import of numpy and
+    pandas) are loaded once for all. A model may map `memory` bytes. Where one of
     the `required` layers of `sandbox.LAYERS` is missing, nothing is started: UserErrors. A model that could not
     start is tried again at the next `fresh`; one that hung or died is started at once and holds up nobody.
     """
@@ -36,7 +37,7 @@ class LocalRunner:
         base_class: str = "slots.tracker:TrackerBase",
         log_dir: Path | None = None,
         start_timeout: float = 20.0,
-        preload: Sequence[str] = PRELOAD,
+        preload: Sequence[str] | None = None,
         memory: int = 512 << 20,
         required: Sequence[str] = (),
         tolerant: bool = False,
@@ -50,7 +51,7 @@ class LocalRunner:
         self._selector = selectors.DefaultSelector()
         self._waiting: set[Model] = set()  # owe a ready frame or an answer
         self._frame, self._began, self._timeout, self._cap = NOTHING, 0.0, 0.0, ANSWER_CAP
-        self.dispatch_seconds, self._started = 0.0, False
+        self.dispatch_seconds, self._started, self._unasked = 0.0, False, False
 
     @property
     def missing(self) -> dict[str, str] | None:
@@ -66,18 +67,24 @@ class LocalRunner:
         """The models known now, ordered by id; one whose folder has gone stays known."""
         return [one.info for one in self._models.values()]
 
-    def fresh(self) -> None:
+    def fresh(self, wait: bool = True) -> None:
         """Start every model anew from its folder as it is now, new ones too; returns when all are ready.
 
         UserError when there is no folder of models.
         """
-        self._roster.look()
-        for one in self._models.values():
+        changed = self._roster.look()
+        anew = changed if self._unasked else list(self._models.values())
+        for one in anew:
             self._lose(one, "PLATFORM_FAULT", "started anew")
         self._lives.bury()
-        self._start(self._models.values())
-        self._frame = NOTHING
-        self._started, self._waiting = True, {one for one in self._models.values() if one.process}
+        if not self._unasked:
+            self._lives.suit()
+        self._start(anew)
+        self._unasked, self._frame = True, NOTHING
+        if not wait:
+            return
+        self._started = True
+        self._waiting = {one for one in self._models.values() if one.process and not one.ready}
         self._wait()
         self._lives.bury()
         self._told = self.models()
@@ -95,6 +102,7 @@ class LocalRunner:
             raise ValueError(f"the instant has {len(body)} bytes; {REQUEST_CAP} are allowed")
         if not self._started:
             self.fresh()
+        self._unasked = False
         models = [one for id_, one in self._models.items() if id_ not in skip]
         self._poll(0)  # a model between instants is silent
         self._start([*self._lives.bury(), *self._roster.held_back])
@@ -107,7 +115,9 @@ class LocalRunner:
             one.reply, one.elapsed = None, 0.0
             one.deadline = self._began + timeout if one.ready else min(one.start_by, self._began + timeout)
             if one.process and one.ready:
-                one.process.signal(signal.SIGCONT)
+                if one.stopped:
+                    one.stopped = False
+                    one.process.signal(signal.SIGCONT)
                 self._send(one, self._frame)
         self.dispatch_seconds = time.monotonic() - self._began
         self._wait()
@@ -133,6 +143,7 @@ class LocalRunner:
             return False  # `fresh` looks by itself
         for one in self._models.values():
             if one.process and one.ready:
+                one.stopped = True
                 one.process.signal(signal.SIGSTOP)
         try:
             anew = self._roster.look()

@@ -52,6 +52,7 @@ class Model:
     folder: Path
     process: Process | None = None
     ready: bool = False
+    stopped: bool = False  # between two instants of a live run
     again: bool = False  # to be started before the next instant
     start_by: float = 0.0
     deadline: float = 0.0

@@ -59,6 +59,8 @@ def predict(
         cycles = [missed(config, t, reason) for t, config in due if (reason := why[t])]
         rest = [(t, config) for t, config in due if not why[t]]
         performed, forecasts = _perform(competition, store, runner, schedule.orders, window, rest)
+        if forecasts and window != windows[-1]:
+            runner.fresh(wait=False)  # for the next window, while this one is stored
         store.cycles.add(window, cycles + performed, forecasts)
         _count(report, cycles + performed, forecasts)
     return report

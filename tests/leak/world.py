@@ -115,7 +115,7 @@ class HashRunner:
     def models(self) -> Sequence[ModelInfo]:
         return [ModelInfo(name, name, "1", name, name) for name in ("a", "b", "c")]
 
-    def fresh(self) -> None:
+    def fresh(self, wait: bool = True) -> None:
         pass
 
     def ask(

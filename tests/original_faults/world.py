@@ -42,7 +42,7 @@ class ScriptedRunner:
     def models(self) -> Sequence[ModelInfo]:
         return [ModelInfo(name, name, "1", name, name) for name in sorted(self.scripts)]
 
-    def fresh(self) -> None:
+    def fresh(self, wait: bool = True) -> None:
         pass
 
     def ask(
