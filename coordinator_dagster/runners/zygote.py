@@ -36,7 +36,7 @@ class Zygote:
         UserError when `base_class`, `module:Class`, or a module to preload cannot be loaded.
         """
         self.models_dir, self.preload, packages = models_dir, preload, _packages(base_class)
-        self._patience, self._started = patience, os.getpid()
+        self._patience, self._started = patience, os.getpid() * 997  # far from another coordinator's
         bwrap = sandbox.find()
         if said := self._start(bwrap, models_dir, base_class, packages, preload) if bwrap else None:
             why = ""
