@@ -1,6 +1,7 @@
 """What a model's frame says, as answers; a frame that is none breaks the protocol."""
 
 import json
+from typing import Any
 
 from coordinator_dagster.runners.base import Answer
 from coordinator_dagster.runners.confined import frames
@@ -23,11 +24,10 @@ def parse(reply: bytes, count: int, elapsed: float) -> list[Answer]:
             raise Broken("sent an answer of too many values")
         frame = json.loads(text)
         after = f"tick: {clean(frame['tick_error'])}" if frame["tick_error"] is not None else None
-        own = int(frame["tick_us"]) + sum(int(one["us"]) for one in frame["answers"])
-        queued = max(0.0, elapsed * 1000 - own / 1000)
+        times = [_spent(one["us"], elapsed) for one in frame["answers"]]
+        queued = max(0.0, elapsed * 1000 - _spent(frame["tick_us"], elapsed) - sum(times))
         answers = []
-        for one in frame["answers"]:
-            spent = int(one["us"]) / 1000
+        for one, spent in zip(frame["answers"], times, strict=True):
             if "error" in one:
                 reason = "; ".join(filter(None, [clean(one["error"]), after]))
                 answers.append(Answer("FAILED", elapsed, None, spent, queued, reason))
@@ -38,3 +38,8 @@ def parse(reply: bytes, count: int, elapsed: float) -> list[Answer]:
     if len(answers) != count:
         raise Broken(f"sent {len(answers)} answers to {count} calls")
     return answers
+
+
+def _spent(us: Any, elapsed: float) -> float:
+    """Milliseconds, as the model says, but never more than there were: 1e200 ms would break every average."""
+    return min(max(0.0, int(us) / 1000), elapsed * 1000)

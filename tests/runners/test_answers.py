@@ -1,0 +1,16 @@
+"""What a frame may say of itself: whatever it says, the tables take it."""
+
+import pytest
+
+from coordinator_dagster.runners.answers import parse
+
+LIES = ["1e308", "-1e308", "1" + "0" * 203, "-1000000000000", '"7"', "true", "3"]
+
+
+@pytest.mark.parametrize("us", LIES)
+@pytest.mark.parametrize("tick_us", LIES)
+def test_a_model_cannot_have_spent_more_time_than_there_was(us: str, tick_us: str) -> None:
+    frame = f'{{"tick_us": {tick_us}, "tick_error": null, "answers": [{{"value": 1, "us": {us}}}]}}'
+    (answer,) = parse(frame.encode(), 1, elapsed=0.25)
+    assert answer.exec_time_ms is not None and 0 <= answer.exec_time_ms <= 250
+    assert answer.queued_ms is not None and 0 <= answer.queued_ms <= 250
