@@ -6,6 +6,8 @@ from typing import Any
 from coordinator_dagster.runners.base import Answer
 from coordinator_dagster.runners.confined import frames
 
+_FIRST_CAP = 8192  # bytes: an error's text, escaped
+
 
 class Broken(Exception):
     """The model's process broke the protocol: how."""
@@ -14,6 +16,16 @@ class Broken(Exception):
 def clean(text: object) -> str:
     """A model's words as a reason that any table can hold."""
     return str(text)[: frames.ERROR_CAP].replace("\0", " ").encode("utf-8", "replace").decode()
+
+
+def why_not_started(frame: bytes) -> str:
+    """The reason in a model's first frame; Broken when it gives none."""
+    try:
+        if len(frame) > _FIRST_CAP or not isinstance(reason := json.loads(frame)["error"], str) or not clean(reason):
+            raise ValueError
+    except (ValueError, TypeError, LookupError, RecursionError):
+        raise Broken("sent a malformed frame") from None
+    return clean(reason)
 
 
 def parse(reply: bytes, count: int, elapsed: float) -> list[Answer]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Self
 
 from coordinator_dagster.errors import UserError
-from coordinator_dagster.runners.answers import Broken, clean, parse
+from coordinator_dagster.runners.answers import Broken, parse, why_not_started
 from coordinator_dagster.runners.base import PRELOAD, Answer, AnswerStatus, Call, ModelInfo
 from coordinator_dagster.runners.confined.frames import ANSWER_CAP, REQUEST_CAP
 from coordinator_dagster.runners.lives import Lives
@@ -230,11 +230,7 @@ class LocalRunner:
             else:
                 self._waiting.discard(one)
         else:
-            try:
-                reason = json.loads(body)["error"]
-            except (ValueError, TypeError, LookupError, RecursionError):
-                raise Broken("sent a malformed frame") from None
-            self._lose(one, "FAILED", clean(reason))
+            self._lose(one, "FAILED", why_not_started(body))
 
     def _start(self, models: Iterable[Model], changed: bool = True) -> None:
         """See `Lives.start`."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from coordinator_dagster.runners.answers import parse
+from coordinator_dagster.runners.answers import Broken, parse, why_not_started
 
 LIES = ["1e308", "-1e308", "1" + "0" * 203, "-1000000000000", '"7"', "true", "3"]
 
@@ -14,3 +14,10 @@ def test_a_model_cannot_have_spent_more_time_than_there_was(us: str, tick_us: st
     (answer,) = parse(frame.encode(), 1, elapsed=0.25)
     assert answer.exec_time_ms is not None and 0 <= answer.exec_time_ms <= 250
     assert answer.queued_ms is not None and 0 <= answer.queued_ms <= 250
+
+
+@pytest.mark.parametrize("error", ['""', "7", "[]", "{}", "null", "[[[]]]", f"[{'[],' * 300_000}1]"])
+def test_a_first_frame_gives_a_short_reason_or_is_broken(error: str) -> None:
+    with pytest.raises(Broken, match="malformed"):
+        why_not_started(f'{{"error": {error}}}'.encode())
+    assert why_not_started(b'{"error": "no\\u0000thing"}') == "no thing"
