@@ -209,6 +209,14 @@ return reach(*((hex(f), lambda f=f: call('unshare', f)) for f in flags),
              ('remount', lambda: call('mount', b'none', b'/model', None, 32 | 4096, None)),
              ('umount', lambda: call('umount2', b'/models', 2)), ('chroot', lambda: os.chroot('/tmp')),
              ('root', lambda: os.setuid(0)), ('host', lambda: socket.sethostname(MARK)))""",
+    "memory_uncounted": """
+import mmap
+def gift():
+    r, w = os.pipe()
+    page = (ctypes.c_char * 4096)()
+    parts = (ctypes.c_long * 2)(ctypes.addressof(page), 4096)
+    if libc.syscall(278, w, parts, 1, 0) < 0: raise OSError(ctypes.get_errno(), 'no')  # vmsplice: 2 MB for 4 KB
+return reach(('shared', lambda: mmap.mmap(-1, 4096)), ('gift', gift))""",
     "kernel": """
 def call(number, *args):
     if libc.syscall(ctypes.c_long(number), *args) < 0: raise OSError(ctypes.get_errno(), 'no')

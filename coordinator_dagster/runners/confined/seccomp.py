@@ -31,7 +31,7 @@ _REFUSED: dict[str, tuple[int, int]] = {
     "shmat": (30, 196), "shmctl": (31, 195), "semget": (64, 190), "semop": (65, 193), "semtimedop": (220, 192),
     "semctl": (66, 191), "msgget": (68, 186), "msgsnd": (69, 189), "msgrcv": (70, 188), "msgctl": (71, 187),
     "mq_open": (240, 180), "mq_unlink": (241, 181), "io_uring_setup": (425, 425), "io_uring_enter": (426, 426),
-    "io_uring_register": (427, 427),
+    "io_uring_register": (427, 427), "vmsplice": (278, 75), "splice": (275, 76), "tee": (276, 77),
     # files
     "mount": (165, 40), "umount2": (166, 39), "pivot_root": (155, 41), "chroot": (161, 51), "open_tree": (428, 428),
     "move_mount": (429, 429), "fsopen": (430, 430), "fsconfig": (431, 431), "fsmount": (432, 432),
@@ -49,7 +49,8 @@ _REFUSED: dict[str, tuple[int, int]] = {
     "syslog": (103, 116), "vhangup": (153, 58), "settimeofday": (164, 170), "clock_settime": (227, 112),
     "adjtimex": (159, 171), "clock_adjtime": (305, 266), "sethostname": (170, 161), "setdomainname": (171, 162),
 }  # fmt: skip
-_CLONE, _CLONE3, _CLONE_THREAD = (56, 220), (435, 435), 0x10000
+_CLONE, _CLONE3, _CLONE_THREAD, _CLONE_FILES = (56, 220), (435, 435), 0x10000, 0x400
+_MMAP, _MAP_SHARED, _MAP_ANONYMOUS = (9, 222), 0x01, 0x20
 _KILL, _TGKILL, _PRLIMIT, _SOCKETPAIR = (62, 129), (234, 131), (302, 261), (53, 199)
 _PRCTL, _FCNTL, _IOCTL = (157, 167), (72, 25), (16, 29)
 _STREAMS = (1, 1 | 0x800, 1 | 0x80000, 1 | 0x80800)  # SOCK_STREAM, nonblocking, close-on-exec
@@ -86,7 +87,11 @@ def _program(pid: int) -> Iterator[Step]:
     for numbers in _REFUSED.values():
         if numbers[column] >= 0:
             yield from ((_IS, 0, 1, numbers[column]), _DENIED)
-    yield from ((_IS, 0, 4, _CLONE[column]), _argument(0), (_HAS, 0, 1, _CLONE_THREAD), _ALLOWED, _DENIED)
+    yield from ((_IS, 0, 5, _CLONE[column]), _argument(0))
+    yield from ((_HAS, 0, 2, _CLONE_THREAD), (_HAS, 0, 1, _CLONE_FILES), _ALLOWED, _DENIED)  # 64 open files for all
+    # What is mapped so stays, all of it, as long as a page of it is mapped: no limit would count it.
+    yield from ((_IS, 0, 5, _MMAP[column]), _argument(3))
+    yield from ((_HAS, 0, 2, _MAP_ANONYMOUS), (_HAS, 0, 1, _MAP_SHARED), _DENIED, _ALLOWED)
     yield from _by_argument(_KILL[column], 0, (pid,), _ALLOWED, _DENIED)
     yield from _by_argument(_TGKILL[column], 0, (pid,), _ALLOWED, _DENIED)
     yield from _by_argument(_PRLIMIT[column], 0, (0, pid), _ALLOWED, _DENIED)
