@@ -216,7 +216,8 @@ def gift():
     page = (ctypes.c_char * 4096)()
     parts = (ctypes.c_long * 2)(ctypes.addressof(page), 4096)
     if libc.syscall(278, w, parts, 1, 0) < 0: raise OSError(ctypes.get_errno(), 'no')  # vmsplice: 2 MB for 4 KB
-return reach(('shared', lambda: mmap.mmap(-1, 4096)), ('gift', gift))""",
+return reach(('shared', lambda: mmap.mmap(-1, 4096)), ('gift', gift),
+             ('huge pages', lambda: libc.prctl(42, 0, 0, 0, 0) != 1))""",
     "kernel": """
 def call(number, *args):
     if libc.syscall(ctypes.c_long(number), *args) < 0: raise OSError(ctypes.get_errno(), 'no')

@@ -111,6 +111,7 @@ def _limit(address_space: int, own_user: bool) -> None:
         bounds["NPROC"] = _TASKS
     if kernel.LINUX:
         bounds["AS"] = address_space
+        kernel.prctl(kernel.PR_SET_THP_DISABLE, 1)  # of a huge page 4 KB stay mapped, and counted, and 2 MB taken
     for name, most in bounds.items():
         if (kind := getattr(resource, f"RLIMIT_{name}", None)) is not None:
             resource.setrlimit(kind, (most, most))
