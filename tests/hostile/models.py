@@ -188,6 +188,15 @@ import fcntl
 r, w = socket.socketpair()
 pids = [1, 2, os.getppid(), *self.data['pids']]
 return reach(*((p, lambda p=p: fcntl.fcntl(r, fcntl.F_SETOWN, p)) for p in pids))""",
+    "wakes_itself": """
+import fcntl
+def timer():
+    told, made = (ctypes.c_int * 16)(0, 0, signal.SIGCONT, 0), ctypes.c_int()
+    if libc.syscall(222, 1, told, ctypes.byref(made)) < 0: raise OSError(ctypes.get_errno(), 'no')
+folder = os.open('/tmp', os.O_RDONLY)
+return reach(('timer', timer), ('as another', lambda: fcntl.fcntl(folder, 10, signal.SIGCONT)),
+             ('news', lambda: fcntl.fcntl(folder, fcntl.F_NOTIFY, fcntl.DN_CREATE)),
+             ('lease', lambda: fcntl.fcntl(folder, fcntl.F_SETLEASE, fcntl.F_RDLCK)))""",
     "programs": """
 return reach(('sh', lambda: subprocess.run(['/bin/sh', '-c', 'echo x'], check=True)),
              ('system', lambda: os.system('true') == 0 or False), ('exec', lambda: os.execv('/bin/true', ['true'])),

@@ -82,10 +82,24 @@ def test_doctor_and_the_ui_name_what_is_missing(
         assert runtime.confinement and "bubblewrap" in runtime.confinement
 
 
-def test_between_instants_of_a_live_run_models_stand_still(make: Make) -> None:
+WAKES = """
+import signal
+signal.signal(signal.SIGCONT, lambda *_: None)
+create, start = {"x86_64": (222, 223), "aarch64": (107, 110)}[os.uname().machine]
+for n in range(1, 1000):  # SIGCONT every two milliseconds
+    told, timer, when = (ctypes.c_int * 16)(0, 0, signal.SIGCONT, 0), ctypes.c_int(), (ctypes.c_long * 4)(0, 0)
+    when[2:] = divmod(n * 2_000_000, 10**9)
+    ctypes.CDLL(None).syscall(create, 1, told, ctypes.byref(timer))
+    ctypes.CDLL(None).syscall(start, timer, 0, when, None)
+"""
+
+
+@pytest.mark.parametrize("wakes", ["", WAKES])
+def test_between_instants_of_a_live_run_models_stand_still(make: Make, wakes: str) -> None:
     spin = "import threading\n" + HEAD.replace(
         "class Model", "threading.Thread(target=lambda: [None for _ in iter(int, 1)], daemon=True).start()\nclass Model"
     )
+    spin = spin.replace("class Model", f"{wakes}\nclass Model")
     runner = make(a=spin + body("return {'value': 1}").removeprefix(HEAD))
     one(runner)
     process = psutil.Process(pid(runner, "a"))

@@ -19,7 +19,7 @@ _REFUSED: dict[str, tuple[int, int]] = {
     "fork": (57, -1), "vfork": (58, -1), "execve": (59, 221), "execveat": (322, 281), "setsid": (112, 157),
     "setpgid": (109, 154), "ptrace": (101, 117), "process_vm_readv": (310, 270), "process_vm_writev": (311, 271),
     "process_madvise": (440, 440), "process_mrelease": (448, 448), "kcmp": (312, 272), "pidfd_open": (434, 434),
-    "pidfd_getfd": (438, 438), "pidfd_send_signal": (424, 424), "tkill": (200, 130),
+    "pidfd_getfd": (438, 438), "pidfd_send_signal": (424, 424), "tkill": (200, 130), "timer_create": (222, 107),
     "rt_sigqueueinfo": (129, 138), "rt_tgsigqueueinfo": (297, 240), "setpriority": (141, 140),
     "sched_setscheduler": (144, 119), "sched_setattr": (314, 274), "sched_setparam": (142, 118),
     "sched_setaffinity": (203, 122), "ioprio_set": (251, 30), "migrate_pages": (256, 238), "move_pages": (279, 239),
@@ -54,7 +54,9 @@ _MMAP, _MAP_SHARED, _MAP_ANONYMOUS = (9, 222), 0x01, 0x20
 _KILL, _TGKILL, _PRLIMIT, _SOCKETPAIR = (62, 129), (234, 131), (302, 261), (53, 199)
 _PRCTL, _FCNTL, _IOCTL = (157, 167), (72, 25), (16, 29)
 _STREAMS = (1, 1 | 0x800, 1 | 0x80000, 1 | 0x80800)  # SOCK_STREAM, nonblocking, close-on-exec
-_SET_OWNER, _SET_OWNER_EX, _OWNER_IOCTLS, _PUSH_INPUT = 8, 15, (0x8901, 0x8902), 0x5412  # fcntl and ioctl
+# fcntl: who gets SIGIO, SIGIO as another signal, leases, news of a folder
+_SET_OWNER, _SET_OWNER_EX, _SET_SIGNAL, _SET_LEASE, _NOTIFY = 8, 15, 10, 1024, 1026
+_OWNER_IOCTLS, _PUSH_INPUT = (0x8901, 0x8902), 0x5412
 
 _X32 = 0x40000000
 _LOAD, _IS, _AT_LEAST, _HAS, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
@@ -98,7 +100,9 @@ def _program(pid: int) -> Iterator[Step]:
     yield from _by_argument(_SOCKETPAIR[column], 1, _STREAMS, _ALLOWED, _DENIED)  # others can be sent elsewhere
     options = (PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_MM)
     yield from _by_argument(_PRCTL[column], 0, options, _DENIED, _ALLOWED)
-    yield from _by_argument(_FCNTL[column], 1, (_SET_OWNER, _SET_OWNER_EX), _DENIED, _ALLOWED)  # SIGIO for others
+    # SIGIO for others; and SIGCONT for itself, which ends a SIGSTOP: also why there are no timers but one per kind
+    signals = (_SET_OWNER, _SET_OWNER_EX, _SET_SIGNAL, _SET_LEASE, _NOTIFY)
+    yield from _by_argument(_FCNTL[column], 1, signals, _DENIED, _ALLOWED)
     yield from _by_argument(_IOCTL[column], 1, (*_OWNER_IOCTLS, _PUSH_INPUT), _DENIED, _ALLOWED)
     yield _ALLOWED
 
