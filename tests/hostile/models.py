@@ -68,7 +68,7 @@ while True:
     n += 1
     with open(f'/tmp/{MARK}-{n}', 'wb') as f: f.write(bytes(1_000_000))""",
     "scratch_names": "for n in range(10**9): open(f'/tmp/{MARK}-{n}', 'w').close()",
-    "log": "while True: os.write(1, b'x' * 1_000_000)",
+    "log_long": "while True: os.write(1, b'x' * 1_000_000)",
     "log_holes": "os.ftruncate(1, 1 << 40)\nreturn {'value': 1.0}",
     "prints": "for _ in range(100_000): print('y' * 1000)\nreturn {'value': 1.0}",
     "recursion": """
@@ -152,8 +152,21 @@ tops = ['/', '/model', '/models', '/usr', '/etc', '/root', '/home', '/dev', '/de
         os.path.dirname(os.__file__), *self.data['folders']]
 return reach(*((p, lambda p=p: write(p)) for p in tops),
              ('own code', lambda: open('/model/main.py', 'a')), ('link', lambda: os.symlink('/', '/model/' + MARK)),
-             ('chmod', lambda: os.chmod('/model/main.py', 0o777)),
+             ('chmod', lambda: os.chmod('/model/main.py', 0o777) or bool(os.stat('/model/main.py').st_mode & 2)),
              ('device', lambda: os.mknod('/tmp/d', 0o20666, 0x101)))""",
+    "log": """
+import fcntl
+before = os.fstat(1)
+def changed(way, *args):
+    way(1, *args)
+    after = os.fstat(1)
+    return (before.st_mode, before.st_uid, before.st_mtime) != (after.st_mode, after.st_uid, after.st_mtime)
+return reach(('mode', lambda: changed(os.fchmod, 0o6777)), ('owner', lambda: changed(os.fchown, 1, 1)),
+             ('times', lambda: changed(os.utime, (0, 0))), ('lease', lambda: fcntl.fcntl(1, fcntl.F_SETLEASE, 1)),
+             ('attribute', lambda: os.setxattr(1, 'user.x', b'x')),
+             ('flags', lambda: fcntl.ioctl(1, 0x40086602, bytes([0x40, 0, 0, 0, 0, 0, 0, 0]))),
+             ('past the cache', lambda: fcntl.fcntl(1, fcntl.F_SETFL, os.O_DIRECT)),
+             ('synchronous', lambda: os.pwritev(1, [b'x'], 0, os.RWF_DSYNC)))""",
     "network": """
 def tcp(host, port):
     with socket.create_connection((host, port), 0.2) as s: return s.getpeername()
