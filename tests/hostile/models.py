@@ -210,6 +210,16 @@ folder = os.open('/tmp', os.O_RDONLY)
 return reach(('timer', timer), ('as another', lambda: fcntl.fcntl(folder, 10, signal.SIGCONT)),
              ('news', lambda: fcntl.fcntl(folder, fcntl.F_NOTIFY, fcntl.DN_CREATE)),
              ('lease', lambda: fcntl.fcntl(folder, fcntl.F_SETLEASE, fcntl.F_RDLCK)))""",
+    "own_socket": """
+sock, pair = socket.socket(fileno=os.dup(3)), (ctypes.c_int * 2)()
+def family(number):
+    if libc.socketpair(number, 1, 0, pair) < 0 and ctypes.get_errno() != errno.EPERM: return 'asked for'
+    return False
+return reach(('handle', lambda: sock.getsockopt(socket.SOL_SOCKET, 77)),
+             ('files', lambda: socket.send_fds(sock, [b'x'], [0])),
+             ('option', lambda: sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)),
+             ('core scheduling', lambda: libc.prctl(62, 1, 0, 0, 0) == 0 or ctypes.get_errno() != errno.EPERM),
+             *((f'family {n}', lambda n=n: family(n)) for n in (2, 10, 16, 17, 29, 30, 38, 40)))""",
     "programs": """
 return reach(('sh', lambda: subprocess.run(['/bin/sh', '-c', 'echo x'], check=True)),
              ('system', lambda: os.system('true') == 0 or False), ('exec', lambda: os.execv('/bin/true', ['true'])),
@@ -239,7 +249,7 @@ def gift():
     parts = (ctypes.c_long * 2)(ctypes.addressof(page), 4096)
     if libc.syscall(278, w, parts, 1, 0) < 0: raise OSError(ctypes.get_errno(), 'no')  # vmsplice: 2 MB for 4 KB
 return reach(('shared', lambda: mmap.mmap(-1, 4096)), ('gift', gift),
-             ('huge pages', lambda: libc.prctl(42, 0, 0, 0, 0) != 1))""",
+             ('huge pages', lambda: libc.prctl(41, 0, 0, 0, 0) == 0))""",
     "kernel": """
 def call(number, *args):
     if libc.syscall(ctypes.c_long(number), *args) < 0: raise OSError(ctypes.get_errno(), 'no')

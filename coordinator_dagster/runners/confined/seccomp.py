@@ -10,7 +10,7 @@ import os
 import struct
 from collections.abc import Iterable, Iterator
 
-from .kernel import MACHINE, PR_SET_DUMPABLE, PR_SET_MM, PR_SET_NO_NEW_PRIVS, PR_SET_PDEATHSIG, prctl, syscall
+from .kernel import MACHINE, PR_SET_NO_NEW_PRIVS, prctl, syscall
 
 _COLUMNS = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}  # of the tables, and AUDIT_ARCH_…
 # Numbers on x86-64 and on aarch64, whose table is the generic one; -1: it has no such call.
@@ -25,7 +25,7 @@ _REFUSED: dict[str, tuple[int, int]] = {
     "sched_setaffinity": (203, 122), "ioprio_set": (251, 30), "migrate_pages": (256, 238), "move_pages": (279, 239),
     # network
     "socket": (41, 198), "connect": (42, 203), "bind": (49, 200), "listen": (50, 201), "accept": (43, 202),
-    "accept4": (288, 242),
+    "accept4": (288, 242), "sendmsg": (46, 211), "sendmmsg": (307, 269), "setsockopt": (54, 208),
     # memory that no limit counts
     "memfd_create": (319, 279), "userfaultfd": (323, 282), "shmget": (29, 194),
     "shmat": (30, 196), "shmctl": (31, 195), "semget": (64, 190), "semop": (65, 193), "semtimedop": (220, 192),
@@ -66,7 +66,9 @@ _NEWER, _KNOWN = 443, (449, 453, 454, 455, 456)  # futex_waitv, map_shadow_stack
 _CLONE, _CLONE3, _CLONE_THREAD, _CLONE_FILES = (56, 220), (435, 435), 0x10000, 0x400
 _MMAP, _MAP_SHARED, _MAP_ANONYMOUS = (9, 222), 0x01, 0x20
 _KILL, _TGKILL, _PRLIMIT, _SOCKETPAIR = (62, 129), (234, 131), (302, 261), (53, 199)
-_PRCTL, _FCNTL, _IOCTL = (157, 167), (72, 25), (16, 29)
+_PRCTL, _FCNTL, _IOCTL, _GETSOCKOPT = (157, 167), (72, 25), (16, 29), (55, 209)
+_OPTIONS = (15, 16, 0x53564D41)  # prctl: PR_SET_NAME, PR_GET_NAME, PR_SET_VMA, by which memory gets a name
+_PEER_HANDLE, _LOCAL = 77, 1  # SO_PEERPIDFD: a handle on the coordinator; AF_UNIX
 _STREAMS = (1, 1 | 0x800, 1 | 0x80000, 1 | 0x80800)  # SOCK_STREAM, nonblocking, close-on-exec
 # fcntl: SIGIO for others; and SIGCONT for itself, which ends a SIGSTOP: also why it can make no timers.
 _SIGNALS = (8, 15, 10, 1024, 1026)  # F_SETOWN, F_SETOWN_EX, F_SETSIG, F_SETLEASE, F_NOTIFY
@@ -114,10 +116,11 @@ def _program(pid: int) -> Iterator[Step]:
     for call in (_KILL, _TGKILL):
         yield from _when(call[column], _argument(0), *_among([pid], _ALLOWED), _DENIED)
     yield from _when(_PRLIMIT[column], _argument(0), *_among([0, pid], _ALLOWED), _DENIED)
+    local = ((_IS, 1, 0, _LOCAL), _DENIED)  # the kernel loads a module for another family before it looks at the rest
     streams = _among(_STREAMS, _ALLOWED)  # others can be sent elsewhere
-    yield from _when(_SOCKETPAIR[column], _argument(1), *streams, _DENIED)
-    options = (PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_MM)
-    yield from _when(_PRCTL[column], _argument(0), *_among(options, _DENIED), _ALLOWED)
+    yield from _when(_SOCKETPAIR[column], _argument(0), *local, _argument(1), *streams, _DENIED)
+    yield from _when(_GETSOCKOPT[column], _argument(2), *_among([_PEER_HANDLE], _DENIED), _ALLOWED)
+    yield from _when(_PRCTL[column], _argument(0), *_among(_OPTIONS, _ALLOWED), _DENIED)
     flags = ((_IS, 1, 0, _SET_FLAGS), _ALLOWED, _argument(2), (_HAS, 0, 1, _DIRECT[MACHINE]), _DENIED, _ALLOWED)
     yield from _when(_FCNTL[column], _argument(1), *_among(_SIGNALS, _DENIED), *flags)
     yield from _when(_IOCTL[column], _argument(1), *_among(_IOCTLS, _ALLOWED), _DENIED)
