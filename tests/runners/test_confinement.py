@@ -6,7 +6,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from local_models import GOOD, HEAD, Make, body, one, pid, write
+from local_models import GOOD, HEAD, ROOT, Make, body, one, pid, write
 
 from coordinator_dagster.cli.doctor import confinement
 from coordinator_dagster.competition import Competition
@@ -111,3 +111,14 @@ def test_between_instants_of_a_live_run_models_stand_still(make: Make, wakes: st
     assert one(runner)["a"].status == "SUCCESS"
     time.sleep(0.3)
     assert process.cpu_times().user > before
+
+
+def test_without_bubblewrap_what_lies_beside_the_base_class_is_not_readable(
+    no_bubblewrap: None, tmp_path: Path
+) -> None:
+    reads = f"try: return {{'value': len(open({str(ROOT / 'pyproject.toml')!r}).read())}}\nexcept OSError: return None"
+    write(tmp_path, "a", body(reads))
+    with LocalRunner(tmp_path / "models", preload=[]) as runner:
+        if "landlock" in runner.confinement():
+            pytest.skip("there is no Landlock")
+        assert one(runner)["a"].output is None
