@@ -64,7 +64,8 @@ def _own_view(folder: str, uid: int, place: Place) -> str:
     kernel.mount("none", "/", flags=kernel.MS_REC | kernel.MS_PRIVATE)
     kept = kernel.MS_NOSUID | kernel.MS_NODEV
     kernel.mount(folder, OWN, flags=kernel.MS_BIND)
-    kernel.mount("none", OWN, flags=kernel.MS_BIND | kernel.MS_REMOUNT | kernel.MS_RDONLY | kept)
+    locked = os.statvfs(OWN).f_flag & kernel.MS_NOEXEC  # of a mount that is not ours this cannot be taken off
+    kernel.mount("none", OWN, flags=kernel.MS_BIND | kernel.MS_REMOUNT | kernel.MS_RDONLY | kept | locked)
     kernel.mount("tmpfs", ALL, "tmpfs", kernel.MS_RDONLY | kept, "size=4k,nr_inodes=1,mode=0000")
     kernel.mount("tmpfs", SCRATCH, "tmpfs", kept, f"{_SCRATCH},uid={uid if place.root else os.getuid()}")
     return OWN
