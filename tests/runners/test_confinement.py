@@ -1,5 +1,6 @@
 """What the models are shut in with: found out, told, required; and that nobody burns anything while nobody is asked."""
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -122,3 +123,18 @@ def test_without_bubblewrap_what_lies_beside_the_base_class_is_not_readable(
         if "landlock" in runner.confinement():
             pytest.skip("there is no Landlock")
         assert one(runner)["a"].output is None
+
+
+def test_a_model_has_few_threads_whoever_runs_it(make: Make) -> None:
+    grows = """import threading
+threading.stack_size(1 << 16)
+n = 0
+try:
+    while n < 100: threading.Thread(target=time.sleep, args=(60,), daemon=True).start(); n += 1
+except RuntimeError: pass
+return {'value': n}"""
+    runner = make(a=body(grows))
+    really_root = Path("/proc/self/uid_map").read_text().split()[1] == "0"
+    if really_root and (os.getuid() or "user" in runner.confinement()):
+        pytest.skip("root's processes are not counted")
+    assert one(runner)["a"].output == {"value": 15}

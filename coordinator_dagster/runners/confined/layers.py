@@ -41,10 +41,11 @@ def shut_in(place: Place, folder: str, uid: int, address_space: int) -> tuple[st
         folder = _own_view(folder, uid, place)
     except OSError as fault:
         missing["bubblewrap"] = str(fault)
+    counted_alone = place.root or _own_user_namespace()
     write = [os.devnull, *([SCRATCH] if place.sandboxed else [])]
     layers: list[tuple[str, Callable[[], None]]] = [
         ("user", lambda: _become(uid, place, folder)),
-        ("limits", lambda: _limit(address_space, place.root)),
+        ("limits", lambda: _limit(address_space, counted_alone)),
         ("landlock", lambda: restrict_files([*place.readable, folder], write)),
         ("seccomp", refuse_system_calls),
     ]
@@ -106,9 +107,18 @@ def _change_user(uid: int, folder: str) -> None:
     os.setresuid(uid, uid, uid)
 
 
-def _limit(address_space: int, own_user: bool) -> None:
+def _own_user_namespace() -> bool:
+    """In one of its own an ordinary user's process is counted alone; what it may do in it goes with the next layer."""
+    try:
+        kernel.unshare(kernel.CLONE_NEWUSER)
+    except (OSError, AttributeError):
+        return False  # a machine may forbid it
+    return True
+
+
+def _limit(address_space: int, counted_alone: bool) -> None:
     bounds = {"CORE": 0, "FSIZE": _FILE_BYTES, "NOFILE": _OPEN_FILES, "CPU": _CPU_SECONDS, "MEMLOCK": 0, "MSGQUEUE": 0}
-    if own_user:  # else every process of the user would count
+    if counted_alone:  # else every process of the user would count
         bounds["NPROC"] = _TASKS
     if kernel.LINUX:
         bounds["AS"] = address_space
