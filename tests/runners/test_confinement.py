@@ -83,6 +83,22 @@ def test_doctor_and_the_ui_name_what_is_missing(
         assert runtime.confinement and "bubblewrap" in runtime.confinement
 
 
+def test_models_are_not_started_anew_with_less_around_them(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    runner = make(a=GOOD)
+    assert one(runner)["a"].status == "SUCCESS" and runner.missing is not None and runner._lives.zygote
+    if "bubblewrap" in runner.missing:
+        pytest.skip("there was none")
+    with monkeypatch.context() as patch:
+        patch.setattr(sandbox, "find", lambda: None)  # as where the user has no pids left
+        runner._lives.zygote.kill()
+        time.sleep(0.2)
+        for _ in range(2):
+            answer = one(runner)["a"]
+            assert answer.status == "PLATFORM_FAULT" and "missing now: bubblewrap" in (answer.reason or "")
+    one(runner)
+    assert one(runner)["a"].status == "SUCCESS" and "bubblewrap" not in runner.missing
+
+
 WAKES = """
 import signal
 signal.signal(signal.SIGCONT, lambda *_: None)
