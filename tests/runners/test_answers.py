@@ -21,3 +21,12 @@ def test_a_first_frame_gives_a_short_reason_or_is_broken(error: str) -> None:
     with pytest.raises(Broken, match="malformed"):
         why_not_started(f'{{"error": {error}}}'.encode())
     assert why_not_started(b'{"error": "no\\u0000thing"}') == "no thing"
+
+
+def test_an_integer_has_at_most_some_hundred_digits() -> None:
+    def frame(value: str) -> bytes:
+        return f'{{"tick_us": 1, "tick_error": null, "answers": [{{"value": {value}, "us": 1}}]}}'.encode()
+
+    assert parse(frame("9" * 400), 1, 1.0)[0].output == int("9" * 400)
+    with pytest.raises(Broken, match="malformed"):
+        parse(frame("9" * 4000), 1, 1.0)
