@@ -131,6 +131,8 @@ class LocalRunner:
         """See `Runner.rest`: none burns what the others need; a folder that has changed is taken up, if it is whole."""
         if not self._started:
             return False  # `fresh` looks by itself
+        self._poll(0)
+        died = self._lives.bury()  # started again below: at the next instant that would hold up everybody
         for one in self._models.values():
             if one.process and one.ready:
                 one.process.signal(signal.SIGSTOP)
@@ -142,7 +144,7 @@ class LocalRunner:
         for one in anew:
             self._lose(one, "PLATFORM_FAULT", "started anew")
         self._lives.bury()
-        self._start(anew)
+        self._start(dict.fromkeys([*died, *anew]))
         told, self._told = self._told, self.models()
         return told != self._told
 
