@@ -1,9 +1,13 @@
 """What a model's frame says, as answers; a frame that is none breaks the protocol."""
 
 import json
+from typing import Any
 
 from coordinator_dagster.runners.base import Answer
 from coordinator_dagster.runners.confined import frames
+
+_DIGITS = 400
+_FIRST_CAP = 8192  # bytes: an error's text, escaped
 
 
 class Broken(Exception):
@@ -15,19 +19,28 @@ def clean(text: object) -> str:
     return str(text)[: frames.ERROR_CAP].replace("\0", " ").encode("utf-8", "replace").decode()
 
 
+def why_not_started(frame: bytes) -> str:
+    """The reason in a model's first frame; Broken when it gives none."""
+    try:
+        if len(frame) > _FIRST_CAP or not isinstance(reason := json.loads(frame)["error"], str) or not clean(reason):
+            raise ValueError
+    except (ValueError, TypeError, LookupError, RecursionError):
+        raise Broken("sent a malformed frame") from None
+    return clean(reason)
+
+
 def parse(reply: bytes, count: int, elapsed: float) -> list[Answer]:
     """The answers in a frame; Broken when it is not `count` answers."""
     try:
         text = reply.decode()
         if frames.values(text) > frames.VALUES_CAP * (1 + count):  # with room for its own
             raise Broken("sent an answer of too many values")
-        frame = json.loads(text)
+        frame = json.loads(text, parse_int=_integer)
         after = f"tick: {clean(frame['tick_error'])}" if frame["tick_error"] is not None else None
-        own = int(frame["tick_us"]) + sum(int(one["us"]) for one in frame["answers"])
-        queued = max(0.0, elapsed * 1000 - own / 1000)
+        times = [_spent(one["us"], elapsed) for one in frame["answers"]]
+        queued = max(0.0, elapsed * 1000 - _spent(frame["tick_us"], elapsed) - sum(times))
         answers = []
-        for one in frame["answers"]:
-            spent = int(one["us"]) / 1000
+        for one, spent in zip(frame["answers"], times, strict=True):
             if "error" in one:
                 reason = "; ".join(filter(None, [clean(one["error"]), after]))
                 answers.append(Answer("FAILED", elapsed, None, spent, queued, reason))
@@ -38,3 +51,15 @@ def parse(reply: bytes, count: int, elapsed: float) -> list[Answer]:
     if len(answers) != count:
         raise Broken(f"sent {len(answers)} answers to {count} calls")
     return answers
+
+
+def _integer(text: str) -> int:
+    """No table takes more digits than these, and a megabyte of long integers takes a tenth of a second."""
+    if len(text) > _DIGITS:
+        raise ValueError
+    return int(text)
+
+
+def _spent(us: Any, elapsed: float) -> float:
+    """Milliseconds, as the model says, but never more than there were: 1e200 ms would break every average."""
+    return min(max(0.0, int(us) / 1000), elapsed * 1000)

@@ -64,14 +64,20 @@ class Lives:
     def starter(self, models_dir: Path) -> Zygote:
         """What forks the models of that folder; UserErrors when a layer is missing that is required.
 
-        It is started anew when it was lost, or when MODELS_DIR, a link, has come to name another folder.
+        It is started anew when it was lost, or when MODELS_DIR, a link, has come to name another folder: with all
+        the layers that there were, or not at all, an OSError.
         """
         if self.zygote and self.zygote.models_dir != models_dir:
             self.zygote.close()
         if self.zygote is None or self.zygote.lost:
             self.zygote = Zygote(models_dir, self.base_class, self._preload(), self.patience)
-            self.missing = self.zygote.missing
-            if faults := refusals(self.missing, self.required):
+            missing = self.zygote.missing
+            if self.missing is not None and (lost := sorted(missing.keys() - self.missing.keys())):
+                self.zygote.close()
+                why = "; ".join(f"{name}: {missing[name]}" for name in lost)
+                raise OSError(f"what confined the models is missing now: {why}")
+            self.missing = missing
+            if faults := refusals(missing, self.required):
                 self.zygote.close()
                 raise UserErrors(faults)
         return self.zygote

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Self
 
 from coordinator_dagster.errors import UserError
-from coordinator_dagster.runners.answers import Broken, clean, parse
+from coordinator_dagster.runners.answers import Broken, parse, why_not_started
 from coordinator_dagster.runners.base import Answer, AnswerStatus, Call, ModelInfo
 from coordinator_dagster.runners.confined.frames import ANSWER_CAP, REQUEST_CAP
 from coordinator_dagster.runners.lives import Lives
@@ -141,6 +141,8 @@ class LocalRunner:
         """See `Runner.rest`: none burns what the others need; a folder that has changed is taken up, if it is whole."""
         if not self._started:
             return False  # `fresh` looks by itself
+        self._poll(0)
+        died = self._lives.bury()  # started again below: at the next instant that would hold up everybody
         for one in self._models.values():
             if one.process and one.ready:
                 one.stopped = True
@@ -153,7 +155,7 @@ class LocalRunner:
         for one in anew:
             self._lose(one, "PLATFORM_FAULT", "started anew")
         self._lives.bury()
-        self._start(anew)
+        self._start(dict.fromkeys([*died, *anew]))
         told, self._told = self._told, self.models()
         return told != self._told
 
@@ -241,11 +243,7 @@ class LocalRunner:
             else:
                 self._waiting.discard(one)
         else:
-            try:
-                reason = json.loads(body)["error"]
-            except (ValueError, TypeError, LookupError, RecursionError):
-                raise Broken("sent a malformed frame") from None
-            self._lose(one, "FAILED", clean(reason))
+            self._lose(one, "FAILED", why_not_started(body))
 
     def _start(self, models: Iterable[Model], changed: bool = True) -> None:
         """See `Lives.start`."""

@@ -64,7 +64,7 @@ def staged(source: Path, id_: str, parent: Path) -> Iterator[Path]:
                 _make(place / id_ / entry.path)
             else:
                 target = place / id_ / entry.path
-                target.write_bytes(read_file(source.resolve() / entry.path))
+                target.write_bytes(read_file(source.resolve() / entry.path, inode=entry.inode))
                 target.chmod(0o644)
         yield place / id_
     finally:

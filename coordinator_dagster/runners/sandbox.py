@@ -43,6 +43,7 @@ def command(
     """The command line of the process that forks the models; `packages` are what `base_class` is imported from."""
     python = _installed()
     entries = [f"{_BASE}/{number}" for number in range(len(packages))] if bwrap else [str(p.parent) for p in packages]
+    found = entries if bwrap else [str(path) for path in packages]  # beside a package may be anything, as in a checkout
     told = {
         "control": control,
         "base": base_class,
@@ -50,7 +51,7 @@ def command(
         "entries": entries,
         "sandboxed": bool(bwrap),
         "models": layers.ALL if bwrap else str(models_dir),
-        "readable": ["/usr", *_SYSTEM, *_DEVICES, "/etc/ld.so.cache", "/etc/localtime", *map(str, python), *entries],
+        "readable": ["/usr", *_SYSTEM, *_DEVICES, "/etc/ld.so.cache", "/etc/localtime", *map(str, python), *found],
     }
     where = _CONFINED if bwrap else str(Path(__file__).parent)
     start = [sys.executable, "-I", "-c", _BOOT, where, json.dumps(told)]

@@ -131,17 +131,21 @@ def _digest(folder: Path, entries: Sequence[Entry]) -> str:
     digest = hashlib.sha256()
     for entry in entries:
         if stat.S_ISREG(entry.mode):
-            content = read_file(folder / entry.path)
+            content = read_file(folder / entry.path, inode=entry.inode)
             digest.update(f"{entry.path}\0{len(content)}\0".encode() + content)
     return digest.hexdigest()[:12]
 
 
-def read_file(path: Path, limit: int = MAX_BYTES) -> bytes:
-    """A regular file's content, at most `limit` bytes; OSError for a link or anything else that took its place."""
+def read_file(path: Path, limit: int = MAX_BYTES, inode: int | None = None) -> bytes:
+    """A regular file's content, at most `limit` bytes; OSError for a link or anything else that took its place.
+
+    With the `inode` that was found there, also where a folder above it has become a link to another.
+    """
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     with os.fdopen(os.open(path, flags), "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OSError(f"{path.name} is no file any more")
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode) or inode not in (None, found.st_ino):
+            raise OSError(f"{path.name} is not the file any more that it was")
         return file.read(limit)
 
 

@@ -68,7 +68,7 @@ while True:
     n += 1
     with open(f'/tmp/{MARK}-{n}', 'wb') as f: f.write(bytes(1_000_000))""",
     "scratch_names": "for n in range(10**9): open(f'/tmp/{MARK}-{n}', 'w').close()",
-    "log": "while True: os.write(1, b'x' * 1_000_000)",
+    "log_long": "while True: os.write(1, b'x' * 1_000_000)",
     "log_holes": "os.ftruncate(1, 1 << 40)\nreturn {'value': 1.0}",
     "prints": "for _ in range(100_000): print('y' * 1000)\nreturn {'value': 1.0}",
     "recursion": """
@@ -152,8 +152,21 @@ tops = ['/', '/model', '/models', '/usr', '/etc', '/root', '/home', '/dev', '/de
         os.path.dirname(os.__file__), *self.data['folders']]
 return reach(*((p, lambda p=p: write(p)) for p in tops),
              ('own code', lambda: open('/model/main.py', 'a')), ('link', lambda: os.symlink('/', '/model/' + MARK)),
-             ('chmod', lambda: os.chmod('/model/main.py', 0o777)),
+             ('chmod', lambda: os.chmod('/model/main.py', 0o777) or bool(os.stat('/model/main.py').st_mode & 2)),
              ('device', lambda: os.mknod('/tmp/d', 0o20666, 0x101)))""",
+    "log": """
+import fcntl
+before = os.fstat(1)
+def changed(way, *args):
+    way(1, *args)
+    after = os.fstat(1)
+    return (before.st_mode, before.st_uid, before.st_mtime) != (after.st_mode, after.st_uid, after.st_mtime)
+return reach(('mode', lambda: changed(os.fchmod, 0o6777)), ('owner', lambda: changed(os.fchown, 1, 1)),
+             ('times', lambda: changed(os.utime, (0, 0))), ('lease', lambda: fcntl.fcntl(1, fcntl.F_SETLEASE, 1)),
+             ('attribute', lambda: os.setxattr(1, 'user.x', b'x')),
+             ('flags', lambda: fcntl.ioctl(1, 0x40086602, bytes([0x40, 0, 0, 0, 0, 0, 0, 0]))),
+             ('past the cache', lambda: fcntl.fcntl(1, fcntl.F_SETFL, os.O_DIRECT)),
+             ('synchronous', lambda: os.pwritev(1, [b'x'], 0, os.RWF_DSYNC)))""",
     "network": """
 def tcp(host, port):
     with socket.create_connection((host, port), 0.2) as s: return s.getpeername()
@@ -188,6 +201,25 @@ import fcntl
 r, w = socket.socketpair()
 pids = [1, 2, os.getppid(), *self.data['pids']]
 return reach(*((p, lambda p=p: fcntl.fcntl(r, fcntl.F_SETOWN, p)) for p in pids))""",
+    "wakes_itself": """
+import fcntl
+def timer():
+    told, made = (ctypes.c_int * 16)(0, 0, signal.SIGCONT, 0), ctypes.c_int()
+    if libc.syscall(222, 1, told, ctypes.byref(made)) < 0: raise OSError(ctypes.get_errno(), 'no')
+folder = os.open('/tmp', os.O_RDONLY)
+return reach(('timer', timer), ('as another', lambda: fcntl.fcntl(folder, 10, signal.SIGCONT)),
+             ('news', lambda: fcntl.fcntl(folder, fcntl.F_NOTIFY, fcntl.DN_CREATE)),
+             ('lease', lambda: fcntl.fcntl(folder, fcntl.F_SETLEASE, fcntl.F_RDLCK)))""",
+    "own_socket": """
+sock, pair = socket.socket(fileno=os.dup(3)), (ctypes.c_int * 2)()
+def family(number):
+    if libc.socketpair(number, 1, 0, pair) < 0 and ctypes.get_errno() != errno.EPERM: return 'asked for'
+    return False
+return reach(('handle', lambda: sock.getsockopt(socket.SOL_SOCKET, 77)),
+             ('files', lambda: socket.send_fds(sock, [b'x'], [0])),
+             ('option', lambda: sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)),
+             ('core scheduling', lambda: libc.prctl(62, 1, 0, 0, 0) == 0 or ctypes.get_errno() != errno.EPERM),
+             *((f'family {n}', lambda n=n: family(n)) for n in (2, 10, 16, 17, 29, 30, 38, 40)))""",
     "programs": """
 return reach(('sh', lambda: subprocess.run(['/bin/sh', '-c', 'echo x'], check=True)),
              ('system', lambda: os.system('true') == 0 or False), ('exec', lambda: os.execv('/bin/true', ['true'])),
@@ -209,12 +241,25 @@ return reach(*((hex(f), lambda f=f: call('unshare', f)) for f in flags),
              ('remount', lambda: call('mount', b'none', b'/model', None, 32 | 4096, None)),
              ('umount', lambda: call('umount2', b'/models', 2)), ('chroot', lambda: os.chroot('/tmp')),
              ('root', lambda: os.setuid(0)), ('host', lambda: socket.sethostname(MARK)))""",
+    "memory_uncounted": """
+import mmap
+def gift():
+    r, w = os.pipe()
+    page = (ctypes.c_char * 4096)()
+    parts = (ctypes.c_long * 2)(ctypes.addressof(page), 4096)
+    if libc.syscall(278, w, parts, 1, 0) < 0: raise OSError(ctypes.get_errno(), 'no')  # vmsplice: 2 MB for 4 KB
+return reach(('shared', lambda: mmap.mmap(-1, 4096)), ('gift', gift),
+             ('huge pages', lambda: libc.prctl(41, 0, 0, 0, 0) == 0))""",
     "kernel": """
 def call(number, *args):
     if libc.syscall(ctypes.c_long(number), *args) < 0: raise OSError(ctypes.get_errno(), 'no')
 numbers = {'io_uring': 425, 'bpf': 321, 'perf': 298, 'keyctl': 250, 'userfaultfd': 323, 'memfd_secret': 447,
+           'aio': 206, 'inotify': 294, 'landlock': 444, 'statmount': 457, 'quotactl_fd': 443, 'open_tree_attr': 467,
            'shmget': 29, 'mq_open': 240, 'open_tree': 428, 'fsopen': 430, 'personality': 135, 'x32 getpid': 0x40000027}
-return reach(*((name, lambda n=n: call(n, 0, 0, 0, 0, 0)) for name, n in numbers.items()))""",
+def tried(number):
+    try: call(number, 0, 0, 0, 0, 0)
+    except OSError as e: return e.errno not in (errno.EPERM, errno.ENOSYS)
+return reach(*((name, lambda n=n: tried(n)) for name, n in numbers.items()))""",
     "limits": """
 import resource as r
 def raised(kind, to):

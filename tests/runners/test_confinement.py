@@ -1,12 +1,13 @@
 """What the models are shut in with: found out, told, required; and that nobody burns anything while nobody is asked."""
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
-from local_models import GOOD, HEAD, Make, body, one, pid, write
+from local_models import GOOD, HEAD, ROOT, Make, body, one, pid, write
 
 from coordinator_dagster.cli.doctor import confinement
 from coordinator_dagster.competition import Competition
@@ -82,10 +83,40 @@ def test_doctor_and_the_ui_name_what_is_missing(
         assert runtime.confinement and "bubblewrap" in runtime.confinement
 
 
-def test_between_instants_of_a_live_run_models_stand_still(make: Make) -> None:
+def test_models_are_not_started_anew_with_less_around_them(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    runner = make(a=GOOD)
+    assert one(runner)["a"].status == "SUCCESS" and runner.missing is not None and runner._lives.zygote
+    if "bubblewrap" in runner.missing:
+        pytest.skip("there was none")
+    with monkeypatch.context() as patch:
+        patch.setattr(sandbox, "find", lambda: None)  # as where the user has no pids left
+        runner._lives.zygote.kill()
+        time.sleep(0.2)
+        for _ in range(2):
+            answer = one(runner)["a"]
+            assert answer.status == "PLATFORM_FAULT" and "missing now: bubblewrap" in (answer.reason or "")
+    one(runner)
+    assert one(runner)["a"].status == "SUCCESS" and "bubblewrap" not in runner.missing
+
+
+WAKES = """
+import signal
+signal.signal(signal.SIGCONT, lambda *_: None)
+create, start = {"x86_64": (222, 223), "aarch64": (107, 110)}[os.uname().machine]
+for n in range(1, 1000):  # SIGCONT every two milliseconds
+    told, timer, when = (ctypes.c_int * 16)(0, 0, signal.SIGCONT, 0), ctypes.c_int(), (ctypes.c_long * 4)(0, 0)
+    when[2:] = divmod(n * 2_000_000, 10**9)
+    ctypes.CDLL(None).syscall(create, 1, told, ctypes.byref(timer))
+    ctypes.CDLL(None).syscall(start, timer, 0, when, None)
+"""
+
+
+@pytest.mark.parametrize("wakes", ["", WAKES])
+def test_between_instants_of_a_live_run_models_stand_still(make: Make, wakes: str) -> None:
     spin = "import threading\n" + HEAD.replace(
         "class Model", "threading.Thread(target=lambda: [None for _ in iter(int, 1)], daemon=True).start()\nclass Model"
     )
+    spin = spin.replace("class Model", f"{wakes}\nclass Model")
     runner = make(a=spin + body("return {'value': 1}").removeprefix(HEAD))
     one(runner)
     process = psutil.Process(pid(runner, "a"))
@@ -97,3 +128,29 @@ def test_between_instants_of_a_live_run_models_stand_still(make: Make) -> None:
     assert one(runner)["a"].status == "SUCCESS"
     time.sleep(0.3)
     assert process.cpu_times().user > before
+
+
+def test_without_bubblewrap_what_lies_beside_the_base_class_is_not_readable(
+    no_bubblewrap: None, tmp_path: Path
+) -> None:
+    reads = f"try: return {{'value': len(open({str(ROOT / 'pyproject.toml')!r}).read())}}\nexcept OSError: return None"
+    write(tmp_path, "a", body(reads))
+    with LocalRunner(tmp_path / "models", preload=[]) as runner:
+        if "landlock" in runner.confinement():
+            pytest.skip("there is no Landlock")
+        assert one(runner)["a"].output is None
+
+
+def test_a_model_has_few_threads_whoever_runs_it(make: Make) -> None:
+    grows = """import threading
+threading.stack_size(1 << 16)
+n = 0
+try:
+    while n < 100: threading.Thread(target=time.sleep, args=(60,), daemon=True).start(); n += 1
+except RuntimeError: pass
+return {'value': n}"""
+    runner = make(a=body(grows))
+    really_root = Path("/proc/self/uid_map").read_text().split()[1] == "0"
+    if really_root and (os.getuid() or "user" in runner.confinement()):
+        pytest.skip("root's processes are not counted")
+    assert one(runner)["a"].output == {"value": 15}

@@ -175,3 +175,22 @@ def test_what_was_taken_away_is_deleted_an_hour_later(
         with alone(models, never):
             assert len(hidden(models)) == left
     assert (models / ".removed-not-ours").is_dir()
+
+
+def test_a_folder_that_becomes_a_link_while_it_is_copied_gives_nothing_of_ours(
+    source: Path, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret" / "data.txt").write_text("SECRET")
+    checked = placing.read_submission
+
+    def and_then_swapped(*given: object) -> object:
+        found = checked(*given)  # type: ignore[arg-type]
+        (source / "sub").rename(source / ".sub")
+        (source / "sub").symlink_to(tmp_path / "secret")
+        return found
+
+    monkeypatch.setattr(placing, "read_submission", and_then_swapped)
+    with pytest.raises(OSError, match="not the file any more"), staged(source, "a", models):
+        pass
+    assert list(models.iterdir()) == []

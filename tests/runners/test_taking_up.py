@@ -164,7 +164,7 @@ def test_only_what_changed_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     folders, read = ModelFolders(tmp_path / "models"), list[str]()
     monkeypatch.setattr(
         "coordinator_dagster.runners.submission.read_file",
-        lambda path, *limit, real=Path.read_bytes: read.append(path.parent.name) or real(path),
+        lambda path, *limit, real=Path.read_bytes, inode=None: read.append(path.parent.name) or real(path),
     )
     folders.look()
     assert len(read) == 500, "four files, and model.toml to be understood"
@@ -199,7 +199,7 @@ def test_a_folder_that_changes_while_it_is_read_is_not_taken(tmp_path: Path, mon
     write(tmp_path, "a", GOOD)
     folders, real, busy = ModelFolders(tmp_path / "models"), Path.read_bytes, True
 
-    def growing(path: Path, *limit: int) -> bytes:
+    def growing(path: Path, *limit: int, inode: int | None = None) -> bytes:
         content = real(path)
         if busy:
             path.write_bytes(content + b"#\n")

@@ -41,10 +41,11 @@ def shut_in(place: Place, folder: str, uid: int, address_space: int) -> tuple[st
         folder = _own_view(folder, uid, place)
     except OSError as fault:
         missing["bubblewrap"] = str(fault)
+    counted_alone = place.root or _own_user_namespace()
     write = [os.devnull, *([SCRATCH] if place.sandboxed else [])]
     layers: list[tuple[str, Callable[[], None]]] = [
         ("user", lambda: _become(uid, place, folder)),
-        ("limits", lambda: _limit(address_space, place.root)),
+        ("limits", lambda: _limit(address_space, counted_alone)),
         ("landlock", lambda: restrict_files([*place.readable, folder], write)),
         ("seccomp", refuse_system_calls),
     ]
@@ -64,7 +65,8 @@ def _own_view(folder: str, uid: int, place: Place) -> str:
     kernel.mount("none", "/", flags=kernel.MS_REC | kernel.MS_PRIVATE)
     kept = kernel.MS_NOSUID | kernel.MS_NODEV
     kernel.mount(folder, OWN, flags=kernel.MS_BIND)
-    kernel.mount("none", OWN, flags=kernel.MS_BIND | kernel.MS_REMOUNT | kernel.MS_RDONLY | kept)
+    locked = os.statvfs(OWN).f_flag & kernel.MS_NOEXEC  # of a mount that is not ours this cannot be taken off
+    kernel.mount("none", OWN, flags=kernel.MS_BIND | kernel.MS_REMOUNT | kernel.MS_RDONLY | kept | locked)
     kernel.mount("tmpfs", ALL, "tmpfs", kernel.MS_RDONLY | kept, "size=4k,nr_inodes=1,mode=0000")
     kernel.mount("tmpfs", SCRATCH, "tmpfs", kept, f"{_SCRATCH},uid={uid if place.root else os.getuid()}")
     return OWN
@@ -105,12 +107,22 @@ def _change_user(uid: int, folder: str) -> None:
     os.setresuid(uid, uid, uid)
 
 
-def _limit(address_space: int, own_user: bool) -> None:
+def _own_user_namespace() -> bool:
+    """In one of its own an ordinary user's process is counted alone; what it may do in it goes with the next layer."""
+    try:
+        kernel.unshare(kernel.CLONE_NEWUSER)
+    except (OSError, AttributeError):
+        return False  # a machine may forbid it
+    return True
+
+
+def _limit(address_space: int, counted_alone: bool) -> None:
     bounds = {"CORE": 0, "FSIZE": _FILE_BYTES, "NOFILE": _OPEN_FILES, "CPU": _CPU_SECONDS, "MEMLOCK": 0, "MSGQUEUE": 0}
-    if own_user:  # else every process of the user would count
+    if counted_alone:  # else every process of the user would count
         bounds["NPROC"] = _TASKS
     if kernel.LINUX:
         bounds["AS"] = address_space
+        kernel.prctl(kernel.PR_SET_THP_DISABLE, 1)  # of a huge page 4 KB stay mapped, and counted, and 2 MB taken
     for name, most in bounds.items():
         if (kind := getattr(resource, f"RLIMIT_{name}", None)) is not None:
             resource.setrlimit(kind, (most, most))
