@@ -104,10 +104,12 @@ def _view(binds: dict[str, str]) -> Iterable[str]:
     parents = {parent for target in binds.values() for parent in Path(target).parents}
     for folder in sorted({*parents, Path(layers.OWN), Path(layers.SCRATCH)} - {Path("/")}):
         yield from ("--perms", "0755", "--dir", str(folder))
+    if Path("/tmp") not in parents:  # noqa: S108  else Python or its packages lie there
+        yield from ("--symlink", layers.SCRATCH, "/tmp")  # noqa: S108
     for source, target in binds.items():
         yield from ("--ro-bind", source, target)
     yield from ("--remount-ro", "/", "--clearenv", "--chdir", "/", "--die-with-parent", "--new-session")
-    for name, value in ENVIRONMENT.items():
+    for name, value in {**ENVIRONMENT, "TMPDIR": layers.SCRATCH}.items():
         yield from ("--setenv", name, value)
 
 

@@ -154,3 +154,17 @@ return {'value': n}"""
     if os.getuid() - inside + outside == 0 and (os.getuid() or "user" in runner.confinement()):
         pytest.skip("root's processes are not counted")
     assert one(runner)["a"].output == {"value": 15}
+
+
+@pytest.mark.skipif(sandbox.find() is None, reason="bubblewrap is not installed")
+def test_temporary_files_have_a_place_that_each_model_has_for_itself(make: Make) -> None:
+    keeps = """
+import tempfile
+with open(tempfile.gettempdir() + "/kept", "a") as kept: kept.write("x")
+return {'value': [os.listdir("/scratch"), tempfile.gettempdir(), len(open("/scratch/kept").read())]}"""
+    runner = make(a=body(keeps.strip()), b=body(keeps.strip()))
+    if "bubblewrap" in runner.confinement():
+        pytest.skip("there is none")
+    for n in (1, 2):
+        assert {one_.output["value"][2] for one_ in one(runner).values()} == {n}
+    assert one(runner)["a"].output["value"][:2] == [["kept"], "/scratch"]

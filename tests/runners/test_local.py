@@ -97,7 +97,7 @@ def test_the_environment_holds_no_secret(odd: dict[str, Answer]) -> None:
     seen = odd["environ"].output["value"]
     assert seen["OMP_NUM_THREADS"] == "1" and seen["HOME"] == "/nonexistent"
     assert set(seen) <= {
-        "PATH", "LANG", "HOME", "PWD", "PYTHONDONTWRITEBYTECODE", "LC_CTYPE",
+        "PATH", "LANG", "HOME", "PWD", "TMPDIR", "PYTHONDONTWRITEBYTECODE", "LC_CTYPE",
         "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "JE_ARROW_MALLOC_CONF",
     }  # fmt: skip
 

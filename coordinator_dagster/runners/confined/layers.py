@@ -15,7 +15,7 @@ from . import kernel
 from .landlock import restrict_files
 from .seccomp import refuse_system_calls
 
-OWN, ALL, SCRATCH = "/model", "/models", "/tmp"  # noqa: S108  the sandbox's own: each model has another
+OWN, ALL, SCRATCH = "/model", "/models", "/scratch"  # the sandbox's own: each model has another
 _FILE_BYTES = 16 << 20  # the largest file: the log and what is in the scratch folder
 _OPEN_FILES, _TASKS = 64, 16
 _CPU_SECONDS = 6 * 3600  # what spins for ever between the instants of a batch ends some day
