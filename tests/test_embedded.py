@@ -120,7 +120,9 @@ def test_a_server_that_someone_else_is_starting_is_waited_for(home: Path) -> Non
     starting = ready.replace("ready", "starting")
     assert starting != ready
     pid_file.write_text(starting)
-    threading.Timer(1.5, pid_file.write_text, [ready]).start()
+    whole = pid_file.with_suffix(".whole")  # PostgreSQL never shows half of it either
+    whole.write_text(ready)
+    threading.Timer(1.5, whole.replace, [pid_file]).start()
     assert (start(home), _pid_in(home)) == (url, server)
 
 

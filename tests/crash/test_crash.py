@@ -28,7 +28,7 @@ Tables = dict[str, list[dict[str, Any]]]
 EVERY = os.environ.get("COORDINATOR_TEST_KILLS") == "every"
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(3600 if EVERY else 600)]
 SEED = int(os.environ.get("COORDINATOR_TEST_SEED") or secrets.randbelow(1_000_000))
-COMMITS = 3
+COMMITS = 3 if EVERY else 2
 TIMED_KILLS = 10 if EVERY else 1
 REPEATED_KILLS = 40 if EVERY else 6
 # Market records come in several commits, as they do in a competition with more than these two hours.

@@ -66,8 +66,8 @@ while True:
 n = 0
 while True:
     n += 1
-    with open(f'/tmp/{MARK}-{n}', 'wb') as f: f.write(bytes(1_000_000))""",
-    "scratch_names": "for n in range(10**9): open(f'/tmp/{MARK}-{n}', 'w').close()",
+    with open(f'/scratch/{MARK}-{n}', 'wb') as f: f.write(bytes(1_000_000))""",
+    "scratch_names": "for n in range(10**9): open(f'/scratch/{MARK}-{n}', 'w').close()",
     "log_long": "while True: os.write(1, b'x' * 1_000_000)",
     "log_holes": "os.ftruncate(1, 1 << 40)\nreturn {'value': 1.0}",
     "prints": "for _ in range(100_000): print('y' * 1000)\nreturn {'value': 1.0}",
@@ -153,7 +153,7 @@ tops = ['/', '/model', '/models', '/usr', '/etc', '/root', '/home', '/dev', '/de
 return reach(*((p, lambda p=p: write(p)) for p in tops),
              ('own code', lambda: open('/model/main.py', 'a')), ('link', lambda: os.symlink('/', '/model/' + MARK)),
              ('chmod', lambda: os.chmod('/model/main.py', 0o777) or bool(os.stat('/model/main.py').st_mode & 2)),
-             ('device', lambda: os.mknod('/tmp/d', 0o20666, 0x101)))""",
+             ('device', lambda: os.mknod('/scratch/d', 0o20666, 0x101)))""",
     "log": """
 import fcntl
 before = os.fstat(1)
@@ -206,7 +206,7 @@ import fcntl
 def timer():
     told, made = (ctypes.c_int * 16)(0, 0, signal.SIGCONT, 0), ctypes.c_int()
     if libc.syscall(222, 1, told, ctypes.byref(made)) < 0: raise OSError(ctypes.get_errno(), 'no')
-folder = os.open('/tmp', os.O_RDONLY)
+folder = os.open('/scratch', os.O_RDONLY)
 return reach(('timer', timer), ('as another', lambda: fcntl.fcntl(folder, 10, signal.SIGCONT)),
              ('news', lambda: fcntl.fcntl(folder, fcntl.F_NOTIFY, fcntl.DN_CREATE)),
              ('lease', lambda: fcntl.fcntl(folder, fcntl.F_SETLEASE, fcntl.F_RDLCK)))""",

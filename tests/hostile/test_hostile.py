@@ -19,8 +19,8 @@ from tests.hostile.beside import MARK, SECRET, Surroundings, Watched, marks, sur
 from tests.hostile.models import ENDS, MODELS, SPIES
 
 ALONE = bool(os.environ.get("COORDINATOR_TEST_HOSTILE"))
-CYCLES = 20 if ALONE else 4
-GROUP = 1 if ALONE else 6
+CYCLES = 20 if ALONE else 3
+GROUP = 1 if ALONE else 8
 NAMES = sorted(MODELS)
 ROOT = Path(__file__).parents[2]
 MORE_MS, MORE_MEMORY = 20, 10_000_000
