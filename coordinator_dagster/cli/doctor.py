@@ -24,7 +24,7 @@ from coordinator_dagster.errors import UserError
 from coordinator_dagster.feeds.base import FeedError
 from coordinator_dagster.feeds.binance import BinanceFeed
 from coordinator_dagster.ports import port_is_free
-from coordinator_dagster.runners.choice import open_local_runner
+from coordinator_dagster.runners.choice import open_local_runner, required_layers
 from coordinator_dagster.runners.folders import discover
 from coordinator_dagster.runners.sandbox import LAYERS
 from coordinator_dagster.runtime import open_feed
@@ -129,14 +129,13 @@ def configuration(competition: Competition) -> Iterator[Finding]:
 
 def confinement(competition: Competition) -> Iterator[Finding]:
     """Each layer around the models: there, or why not. Live, what is missing and not waived is a fault."""
-    settings = competition.settings
-    waived = settings.model_layers_waived if settings.mode == "live" else LAYERS
+    required = required_layers(competition.settings)
     with open_local_runner(competition, required=()) as runner:
         missing = runner.confinement()
     for layer, remedy in LAYERS.items():
         found = f"missing: {missing[layer]}" if layer in missing else "there"
         waive = f"{remedy}, or name it in MODEL_LAYERS_WAIVED where you trust every model"
-        yield Finding(f"confinement by {layer}", found, waive if layer in missing and layer not in waived else "")
+        yield Finding(f"confinement by {layer}", found, waive if layer in missing and layer in required else "")
 
 
 def surroundings(competition: Competition, offline: bool) -> Iterator[Finding]:

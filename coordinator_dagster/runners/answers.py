@@ -7,7 +7,6 @@ from coordinator_dagster.runners.base import Answer
 from coordinator_dagster.runners.confined import frames
 
 _DIGITS = 400
-_FIRST_CAP = 8192  # bytes: an error's text, escaped
 
 
 class Broken(Exception):
@@ -22,7 +21,11 @@ def clean(text: object) -> str:
 def why_not_started(frame: bytes) -> str:
     """The reason in a model's first frame; Broken when it gives none."""
     try:
-        if len(frame) > _FIRST_CAP or not isinstance(reason := json.loads(frame)["error"], str) or not clean(reason):
+        if (
+            len(frame) > frames.ERROR_BYTES
+            or not isinstance(reason := json.loads(frame)["error"], str)
+            or not clean(reason)
+        ):
             raise ValueError
     except (ValueError, TypeError, LookupError, RecursionError):
         raise Broken("sent a malformed frame") from None

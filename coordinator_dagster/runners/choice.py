@@ -41,19 +41,22 @@ def open_runner(competition: Competition, known: Callable[[], Iterable[ModelInfo
     return GrpcRunner(orchestrator, base_predict(settings), known(), must_connect=settings.mode == "replay")
 
 
+def required_layers(settings: Settings) -> Collection[str]:
+    """The layers without which no local model is started: live, all that are not waived."""
+    return LAYERS.keys() - settings.model_layers_waived if settings.mode == "live" else ()
+
+
 def open_local_runner(
     competition: Competition,
     models_dir: Path | None = None,
     logs: Path | None = None,
     required: Collection[str] | None = None,
 ) -> LocalRunner:
-    """The runner of the models in `models_dir`, else MODELS_DIR. Live, layers not waived are `required`, as a rule.
+    """The runner of the models in `models_dir`, else MODELS_DIR; `required` are `required_layers`, as a rule.
 
     Live, too, one bad folder must not keep all the others from being asked.
     """
     settings, live = competition.settings, competition.settings.mode == "live"
-    if required is None:
-        required = LAYERS.keys() - settings.model_layers_waived if live else ()
     module, _, name = settings.model_base_classname.rpartition(".")
     return LocalRunner(
         models_dir or competition.home / settings.models_dir,
@@ -61,7 +64,7 @@ def open_local_runner(
         logs or competition.model_logs,
         preload=settings.model_preload,
         memory=settings.model_memory_mb << 20,
-        required=sorted(required),
+        required=sorted(required_layers(settings) if required is None else required),
         tolerant=live and models_dir is None,
     )
 

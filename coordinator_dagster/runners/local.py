@@ -11,13 +11,12 @@ from typing import Self
 from coordinator_dagster.errors import UserError
 from coordinator_dagster.runners.answers import Broken, parse, why_not_started
 from coordinator_dagster.runners.base import Answer, AnswerStatus, Call, ModelInfo
-from coordinator_dagster.runners.confined.frames import ANSWER_CAP, REQUEST_CAP
+from coordinator_dagster.runners.confined.frames import ANSWER_CAP, ERROR_BYTES, REQUEST_CAP
 from coordinator_dagster.runners.lives import Lives
 from coordinator_dagster.runners.processes import NOTHING, Model
 from coordinator_dagster.runners.roster import Roster
 
 _READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
-_FRAME_SPARE = 8192  # bytes an answer frame may hold per call beside the values: an error's text, escaped
 
 
 class LocalRunner:
@@ -108,7 +107,7 @@ class LocalRunner:
         self._start([*self._lives.bury(), *self._roster.held_back])
 
         self._frame = memoryview(len(body).to_bytes(4, "big") + body)
-        self._cap = ANSWER_CAP + _FRAME_SPARE * (1 + len(calls))
+        self._cap = ANSWER_CAP + ERROR_BYTES * (1 + len(calls))
         self._began, self._timeout = time.monotonic(), timeout
         self._waiting = {one for one in models if one.process}
         for one in models:
@@ -142,7 +141,6 @@ class LocalRunner:
         if not self._started:
             return False  # `fresh` looks by itself
         self._poll(0)
-        died = self._lives.bury()  # started again below: at the next instant that would hold up everybody
         for one in self._models.values():
             if one.process and one.ready:
                 one.stopped = True
@@ -154,7 +152,7 @@ class LocalRunner:
             self._roster.note([str(fault)])
         for one in anew:
             self._lose(one, "PLATFORM_FAULT", "started anew")
-        self._lives.bury()
+        died = self._lives.bury()  # started again now: at the next instant that would hold up everybody
         self._start(dict.fromkeys([*died, *anew]))
         told, self._told = self._told, self.models()
         return told != self._told

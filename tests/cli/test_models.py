@@ -2,17 +2,15 @@
 
 import json
 import socket
-import sys
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from coordinator_dagster.cli import main
-from coordinator_dagster.cli.console import console
 from coordinator_dagster.cli.models import sign
 from coordinator_dagster.packs import available_packs
 from coordinator_dagster.runners.submission import about_of
@@ -32,27 +30,17 @@ Submit = Callable[..., Path]
 
 
 @pytest.fixture
-def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Typed:
+def typed(type_in: Typed, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Typed:
     """Types `coordinator models …` where there is no database and no network; exit code, output, errors."""
 
     def refuse(*_: object) -> None:
         raise AssertionError("it must not connect to anything")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
-    monkeypatch.setattr(console, "width", 200)
     monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
     monkeypatch.setenv("MODELS_DIR", "models")
     monkeypatch.chdir(tmp_path)
-
-    def type_(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["coordinator", "models", *arguments])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), said.out, said.err
-
-    return type_
+    return partial(type_in, "models")
 
 
 @pytest.fixture

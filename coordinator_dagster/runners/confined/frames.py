@@ -18,6 +18,7 @@ REQUEST_CAP = 16 << 20  # bytes of one instant, kept by the coordinator
 ANSWER_CAP = 1 << 20  # bytes of all the values a model answers at one instant
 VALUES_CAP = 20_000  # numbers, texts, lists and objects of one answer: each takes the coordinator 50 bytes and more
 ERROR_CAP = 500  # characters
+ERROR_BYTES = 8192  # more than such an error takes, escaped, with what is around it
 
 
 def values(text: str) -> int:
