@@ -46,8 +46,8 @@ class Orders:
 
     def out(self, model_id: str, instant: datetime) -> str | None:
         """Why the model takes no part at that instant; None: it does."""
-        own = Orders([one for one in self.every if one.model_id == model_id])
-        order = own._standing(("disqualify", "reinstate", "leave"), None, instant)
+        own = [one for one in self.every if one.model_id == model_id]
+        order = own and Orders(own)._standing(("disqualify", "reinstate", "leave"), None, instant)
         return f"{OUT[order.kind]}: {order.reason}" if order and order.kind in OUT else None
 
     def without(self, model_ids: Iterable[str], instant: datetime) -> set[str]:

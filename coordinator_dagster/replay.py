@@ -1,11 +1,17 @@
 """Run the whole loop over past windows, without Dagster around it: the same stages, in bulk."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 
+from coordinator_dagster.replay_workers import FEW, Asked, ask, started
 from coordinator_dagster.runtime import WINDOWS_AT_ONCE, Runtime
 from coordinator_dagster.windows import Window, stretches
+
+Stretch = tuple[list[Window], list[Asked]]
+
+ROUNDS = 3  # so often a worker is asked for a few windows before these are settled
 
 
 @dataclass
@@ -23,23 +29,46 @@ class ReplayReport:
     reasons: list[str] = field(default_factory=list)
 
 
-def replay(runtime: Runtime, windows: Sequence[Window], progress: Callable[[int], None]) -> ReplayReport:
-    """Every stage over these windows, a day's worth at a time; `progress` is told how many are done."""
+def replay(
+    runtime: Runtime, windows: Sequence[Window], progress: Callable[[int], None], workers: int = 1
+) -> ReplayReport:
+    """Every stage over these windows, a day's worth at a time; `progress` is told how many are done.
+
+    More than one of `workers` ask the models of the next windows while the last ones are settled here.
+    """
     report = ReplayReport()
-    for some in stretches(windows, WINDOWS_AT_ONCE):
-        report.records += runtime.ingest(some).new
-        given = runtime.build_inputs(some)
-        asked = runtime.predict(some)
+    asking = _in_turn(runtime, windows, report) if workers == 1 else _ahead(runtime, windows, report, workers)
+    for some, asked in asking:
         settled = runtime.resolve(some)
         report.scored += runtime.score(some).scored
         runtime.aggregate(some)
         runtime.rank(some)
         report.windows += len(some)
-        report.cycles += asked.performed
-        report.statuses.update(asked.statuses)
+        report.cycles += sum(one.performed for _, one in asked)
+        for _, one in asked:
+            report.statuses.update(one.statuses)
         report.resolved += settled.resolved
         report.void += settled.void
         report.pending = settled.pending
-        report.reasons = [reason for reason in (given.reason, settled.reason) if reason]
+        report.reasons = [reason for reason in (asked[-1][0].reason, settled.reason) if reason]
         progress(len(some))
     return report
+
+
+def _in_turn(runtime: Runtime, windows: Sequence[Window], report: ReplayReport) -> Iterator[Stretch]:
+    for some in stretches(windows, WINDOWS_AT_ONCE):
+        report.records += runtime.ingest(some).new
+        yield some, [ask(runtime, some)]
+
+
+def _ahead(runtime: Runtime, windows: Sequence[Window], report: ReplayReport, count: int) -> Iterator[Stretch]:
+    with started(runtime, count) as workers:
+        before: list[Window] = []
+        coming: list[Future[Asked]] = []
+        for some in [*stretches(windows, FEW * ROUNDS * count), []]:
+            asked, last = coming, before
+            if some:
+                report.records += runtime.ingest(some).new
+                coming, before = workers.ask(some), some
+            if last:
+                yield last, [one.result() for one in asked]

@@ -78,7 +78,7 @@ def build_prediction_scope(
 
     >>> from slots.defaults import build_prediction_scope
     >>> config = {"scope_key": "BTC-60s", "scope_template": {"asset": "BTC", "horizon_seconds": 60}}
-    >>> build_prediction_scope(config, {})
+    >>> build_prediction_scope(config)
     {'scope_key': 'BTC-60s', 'scope': {'asset': 'BTC', 'horizon_seconds': 60}}
     """
 
@@ -93,7 +93,7 @@ def build_predict_call(
     """Say how `predict` is called: `{"args": [...], "kwargs": {...}}`, JSON values only.
 
     >>> from slots.defaults import build_predict_call
-    >>> build_predict_call({}, {}, {"asset": "BTC", "horizon_seconds": 60, "step_seconds": 15})
+    >>> build_predict_call({"asset": "BTC", "horizon_seconds": 60, "step_seconds": 15})
     {'args': ['BTC', 60, 15], 'kwargs': {}}
     """
 

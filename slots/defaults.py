@@ -39,13 +39,11 @@ def build_input(raw_input: dict[str, Any]) -> dict[str, Any]:
     return raw_input
 
 
-def build_prediction_scope(config: Mapping[str, Any], inference_input: Mapping[str, Any]) -> dict[str, Any]:
+def build_prediction_scope(config: Mapping[str, Any]) -> dict[str, Any]:
     return {"scope_key": config["scope_key"], "scope": dict(config["scope_template"])}
 
 
-def build_predict_call(
-    config: Mapping[str, Any], inference_input: Mapping[str, Any], scope: Mapping[str, Any]
-) -> dict[str, Any]:
+def build_predict_call(scope: Mapping[str, Any]) -> dict[str, Any]:
     return {"args": [scope["asset"], scope["horizon_seconds"], scope["step_seconds"]], "kwargs": {}}
 
 

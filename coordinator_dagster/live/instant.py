@@ -123,4 +123,4 @@ def _judged(answer: Answer, speed: float, timeout: float, full: float) -> Answer
     if answer.status == "TIMEOUT" and timeout < full:
         reason = f"killed after {timeout:.3f} s, for the next instant was near; it may take {full:g} s"
         return Answer("PLATFORM_FAULT", answer.elapsed * speed, reason=reason)
-    return replace(answer, elapsed=answer.elapsed * speed)
+    return answer._replace(elapsed=answer.elapsed * speed)

@@ -36,9 +36,9 @@ def parse(reply: bytes, count: int, elapsed: float) -> list[Answer]:
     """The answers in a frame; Broken when it is not `count` answers."""
     try:
         text = reply.decode()
-        if frames.values(text) > frames.VALUES_CAP * (1 + count):  # with room for its own
+        if len(text) > (most := frames.VALUES_CAP * (1 + count)) and frames.values(text) > most:  # with room for its own
             raise Broken("sent an answer of too many values")
-        frame = json.loads(text, parse_int=_integer)
+        frame = _decode(text)
         after = f"tick: {clean(frame['tick_error'])}" if frame["tick_error"] is not None else None
         times = [_spent(one["us"], elapsed) for one in frame["answers"]]
         queued = max(0.0, elapsed * 1000 - _spent(frame["tick_us"], elapsed) - sum(times))
@@ -61,6 +61,9 @@ def _integer(text: str) -> int:
     if len(text) > _DIGITS:
         raise ValueError
     return int(text)
+
+
+_decode = json.JSONDecoder(parse_int=_integer).decode
 
 
 def _spent(us: Any, elapsed: float) -> float:

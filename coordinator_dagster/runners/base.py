@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 AnswerStatus = Literal["SUCCESS", "FAILED", "TIMEOUT", "LATE", "ABSENT", "SUSPENDED", "PLATFORM_FAULT"]
 
@@ -26,8 +26,7 @@ class Call:
     kwargs: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What came back for one call.
 
     `output` is as the model gave it (it may hold NaN), `elapsed` seconds from the instant's dispatch to this

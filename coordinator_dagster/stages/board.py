@@ -44,8 +44,10 @@ def aggregate(competition: Competition, store: Store, windows: Sequence[Window])
     slot = competition.slots("MODEL_SCORE_AGGREGATOR")["MODEL_SCORE_AGGREGATOR"]
     boards = _Boards(competition, store, slot, store.boards.models(), competition.score_version())
     affected, report = _affected(competition, store, windows, boards.version), BoardReport()
+    look_back = competition.pack.look_back
+    every = store.scores.rollups(affected[0].end - look_back, affected[-1].end, boards.version)
     for window in affected:
-        rollups = store.scores.rollups(window.end - competition.pack.look_back, window.end, boards.version)
+        rollups = [one for one in every if window.end - look_back < one.window_end <= window.end]
         entries = _aggregate(boards, window, rollups)
         store.boards.put_model_scores(window, boards.version, entries)
         report.windows, report.listed = report.windows + 1, len(entries)

@@ -30,8 +30,9 @@ def prepare(
     pack: Pack, slots: Mapping[str, Slot], given: StoredInput, configs: Sequence[PredictionConfig]
 ) -> list[Cycle]:
     """The instant's cycles, with what each model is asked in them; SlotFailure when a slot gives none."""
-    t, inference_input = given.performed_at, orjson.loads(given.payload)
-    asking = []
+    t, asking = given.performed_at, []
+    asked_for = any(one.asks_for("inference_input") for one in slots.values())
+    inference_input = orjson.loads(given.payload) if asked_for else None
     for config in configs:
         offered = {"config": config.as_slot_config(), "inference_input": inference_input, "now": t}
         envelope = _checked(slots["PREDICTION_SCOPE_BUILDER"], scope_fault, offered)

@@ -55,6 +55,8 @@ def not_json(value: Any, where: str = "it", depth: int = 0) -> str | None:
 
 def clean_text(text: str) -> str:
     """Text that PostgreSQL takes: no NUL, no half of a surrogate pair."""
+    if text.isascii() and "\0" not in text:
+        return text
     return text.replace("\0", "").encode(errors="replace").decode()
 
 

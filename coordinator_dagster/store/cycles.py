@@ -53,21 +53,22 @@ class CycleTables:
 
     def sync_models(self, models: Sequence[ModelInfo]) -> None:
         """Make the models known; a new deployment or name updates its row."""
+        names = ("id", "name", "deployment", "player_id", "player_name")
         with self._database.transaction() as connection:
-            for model in models:
-                connection.execute(
-                    text(
-                        "insert into models (id, name, deployment_identifier, player_id, player_name) "
-                        "values (:id, :name, :deployment, :player_id, :player_name) "
-                        "on conflict (id) do update set name = excluded.name, updated_at = now(), "
-                        " deployment_identifier = excluded.deployment_identifier, "
-                        " player_id = excluded.player_id, player_name = excluded.player_name "
-                        "where (models.name, models.deployment_identifier, models.player_id, "
-                        " models.player_name) is distinct from (excluded.name, "
-                        " excluded.deployment_identifier, excluded.player_id, excluded.player_name)"
-                    ),
-                    vars(model),
-                )
+            connection.execute(
+                text(
+                    "insert into models (id, name, deployment_identifier, player_id, player_name) "
+                    "select * from unnest(cast(:id as text[]), cast(:name as text[]), cast(:deployment as text[]), "
+                    " cast(:player_id as text[]), cast(:player_name as text[])) given order by 1 "  # one order for all
+                    "on conflict (id) do update set name = excluded.name, updated_at = now(), "
+                    " deployment_identifier = excluded.deployment_identifier, "
+                    " player_id = excluded.player_id, player_name = excluded.player_name "
+                    "where (models.name, models.deployment_identifier, models.player_id, "
+                    " models.player_name) is distinct from (excluded.name, "
+                    " excluded.deployment_identifier, excluded.player_id, excluded.player_name)"
+                ),
+                {name: [getattr(one, name) for one in models] for name in names},
+            )
 
     def joined(self) -> dict[str, datetime]:
         """Since when each model owes an answer, by model id."""
@@ -285,9 +286,10 @@ class CycleTables:
             first[one.model_id] = min(one.cycle.performed_at, first.get(one.model_id, one.cycle.performed_at))
         connection.execute(
             text(
-                "update models set joined_at = first.at "
-                "from unnest(cast(:ids as text[]), cast(:ats as timestamptz[])) first(id, at) "
-                "where models.id = first.id and (joined_at is null or joined_at > first.at)"
+                "with later as (select models.id, first.at from models "
+                " join unnest(cast(:ids as text[]), cast(:ats as timestamptz[])) first(id, at) on models.id = first.id "
+                " where joined_at is null or joined_at > first.at order by 1 for update of models) "
+                "update models set joined_at = later.at from later where models.id = later.id"
             ),
             {"ids": list(first), "ats": list(first.values())},
         )

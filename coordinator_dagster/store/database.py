@@ -1,9 +1,10 @@
 """A competition's schema in PostgreSQL: connections, bulk writes, migrations."""
 
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from datetime import UTC, datetime
+from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,7 @@ class Database:
         statement = f"copy {table} ({', '.join(columns)}) from stdin"
         count, buffer = 0, io.StringIO()
         for row in rows:
-            buffer.write("\t".join(map(_field, row)) + "\n")
+            buffer.write("\t".join([_WRITTEN.get(type(value), _other)(value) for value in row]) + "\n")
             count += 1
             if buffer.tell() > COPY_CHUNK:
                 _send(cursor, statement, buffer)
@@ -194,17 +195,29 @@ def _send(cursor: Any, statement: str, buffer: io.StringIO) -> None:
     cursor.copy_expert(statement, buffer)
 
 
-def _field(value: Any) -> str:
-    """One value in COPY's text format."""
-    if isinstance(value, str):
-        return value.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
-    if isinstance(value, datetime):
-        # orjson takes a quarter of the time, but cuts an offset to minutes, and takes no subclass
-        if value.tzinfo is UTC and type(value) is datetime:
-            return orjson.dumps(value)[1:-1].decode()
-        return value.isoformat()
-    if isinstance(value, (dict, list)):
-        return orjson.dumps(value).decode().replace("\\", "\\\\")
-    if isinstance(value, bytes):
-        return value.decode().replace("\\", "\\\\")
-    return "\\N" if value is None else str(value)
+def _other(value: Any) -> str:
+    """A subclass, such as numpy's numbers and pandas' timestamps."""
+    return next((_WRITTEN[kind](value) for kind in type(value).__mro__ if kind in _WRITTEN), None) or str(value)
+
+
+@lru_cache(1 << 12)
+def _text(value: str) -> str:
+    return value.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
+
+
+def _json(value: Any) -> str:
+    return orjson.dumps(value).decode().replace("\\", "\\\\")
+
+
+# COPY's text format, by type; many rows say the same of many columns.
+_WRITTEN: dict[type, Callable[[Any], str]] = {
+    str: _text,
+    datetime: lru_cache(1 << 12)(datetime.isoformat),
+    dict: _json,
+    list: _json,
+    bytes: lambda value: value.decode().replace("\\", "\\\\"),
+    type(None): lambda value: "\\N",
+    float: float.__repr__,
+    int: int.__repr__,
+    bool: bool.__repr__,
+}

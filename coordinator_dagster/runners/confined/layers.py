@@ -75,7 +75,7 @@ def _own_view(folder: str, uid: int, place: Place) -> str:
 def _become(uid: int, place: Place, folder: str) -> None:
     """Nobody in particular, without a capability, and gone with the process that starts models."""
     try:
-        if kernel.LINUX and (place.root or place.sandboxed):
+        if kernel.LINUX and place.root and not place.sandboxed:
             kernel.bound_capabilities()
         if place.root:
             _change_user(uid, folder)

@@ -127,11 +127,25 @@ def _program(pid: int) -> Iterator[Step]:
     yield _ALLOWED
 
 
+def _packed(*steps: Step) -> bytes:
+    return b"".join(struct.pack("=HBBI", *step) for step in steps)
+
+
+# Made once, before anybody forks: for every model only its own pid is put in.
+_NOBODY = 0x7FFFFFFF
+_PACKED = _packed(*_program(_NOBODY)) if MACHINE in _COLUMNS else b""
+
+
+def _of(pid: int) -> bytes:
+    """The filter of the process `pid`, as the kernel takes it."""
+    return _PACKED.replace(_packed((_IS, 0, 1, _NOBODY)), _packed((_IS, 0, 1, pid)))
+
+
 def refuse_system_calls() -> None:
     """Put the filter on, for ever. OSError where the kernel or the machine has none."""
     if MACHINE not in _COLUMNS:
         raise OSError(errno.ENOSYS, f"no table of system calls for {MACHINE}")
-    program = b"".join(struct.pack("=HBBI", *step) for step in _program(os.getpid()))
+    program = _of(os.getpid())
     code = ctypes.create_string_buffer(program, len(program))
 
     class Program(ctypes.Structure):

@@ -20,6 +20,7 @@ import socket
 import sys
 from typing import Any
 
+from . import kernel
 from .frames import ERROR_CAP, send
 from .layers import Place, die_with, lacking, shut_in
 from .serving import serve
@@ -40,6 +41,10 @@ def main(told: str) -> None:
     except ImportError as fault:
         control.sendall(json.dumps({"error": str(fault)[:ERROR_CAP]}).encode())
         return
+    if place.sandboxed:
+        kernel.bound_capabilities()  # here, for it takes a while, and this process runs no other program
+    for name in [name for name in sys.modules if name.partition(".")[0] == _PACKAGE.partition(".")[0]]:
+        del sys.modules[name]  # a model may have a module of that name
     gc.freeze()  # pages the forks share stay shared
     _reply(control, {"ready": True, "missing": _probe(place, given["models"])}, os.getpid())
     children: set[int] = set()
@@ -143,8 +148,6 @@ def _child(fds: list[int], request: dict[str, Any], place: Place, base: type, pa
     random.seed()
     if numpy := sys.modules.get("numpy"):
         numpy.random.seed()  # else every fork draws the same numbers
-    for name in [name for name in sys.modules if name.partition(".")[0] == _PACKAGE.partition(".")[0]]:
-        del sys.modules[name]  # a model may have a module of that name
     serve(sock, folder, base)
 
 

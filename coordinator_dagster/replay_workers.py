@@ -1,0 +1,75 @@
+"""Processes that ask models side by side, for a replay: each performs other windows, with models of its own."""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import connection, get_context, parent_process
+
+from coordinator_dagster.competition import Competition
+from coordinator_dagster.runtime import Runtime
+from coordinator_dagster.stages.inputs import InputsReport
+from coordinator_dagster.stages.predict import PredictReport
+from coordinator_dagster.store.database import Database
+from coordinator_dagster.store.store import Store
+from coordinator_dagster.windows import Window, stretches
+
+FEW = 2  # windows that a worker performs before it says so
+WORTH_IT = 12  # windows for each: a worker takes a second to start
+MOST = 8  # by default: each has a process for every model
+
+Asked = tuple[InputsReport, PredictReport]
+_mine: Runtime  # in a worker
+
+
+def default_workers(competition: Competition, windows: int) -> int:
+    """One for a processor, where there is enough to do. Nodes over gRPC persist: they are asked in order."""
+    if competition.settings.model_runner != "local":
+        return 1
+    return max(1, min(os.cpu_count() or 1, windows // WORTH_IT, MOST))
+
+
+class Workers:
+    """See `started`."""
+
+    def __init__(self, pool: ProcessPoolExecutor) -> None:
+        self._pool = pool
+
+    def ask(self, windows: Sequence[Window]) -> list[Future[Asked]]:
+        """Have the inputs of these windows built and their models asked, a few windows at a time, in any order."""
+        return [self._pool.submit(ask, None, few) for few in stretches(windows, FEW)]
+
+
+@contextmanager
+def started(runtime: Runtime, count: int) -> Iterator[Workers]:
+    """So many workers; in the end none is left, and what had not been begun is not done."""
+    context = get_context("forkserver")
+    context.set_forkserver_preload([__name__])  # imports once, not in every worker
+    pool = ProcessPoolExecutor(count, context, _begin, (runtime.competition, runtime.store.database.url))
+    try:
+        yield Workers(pool)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def ask(runtime: Runtime | None, windows: Sequence[Window]) -> Asked:
+    """Build the inputs of these windows and ask the models; with the worker's own `runtime` where none is given."""
+    runtime = runtime or _mine
+    return runtime.build_inputs(windows), runtime.predict(windows)
+
+
+def _begin(competition: Competition, url: str) -> None:
+    """A worker's first act. It ends with who started it, be that killed."""
+    global _mine
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who started it
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _mine = Runtime(competition, Store(Database(url, competition.schema)))
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    assert parent
+    connection.wait([parent.sentinel])
+    os._exit(1)
