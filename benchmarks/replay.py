@@ -1,9 +1,10 @@
 """Predictions per second of a whole replay, beside the bare calls to the models and bare COPY of the same rows.
 
-    make bench NAME=replay ARGS="--hours 24 --copies 1"
+    make bench NAME=replay ARGS="--hours 240 --models 10"
 
 `--tape DIR` (default COORDINATOR_TEST_TAPE) runs on set A from `--from`; without a tape on the simulated feed.
-`--hours 0` takes the whole tape. `--copies N` runs each example model N times.
+`--hours 0` takes the whole tape. `--models N` runs so many, the example models in turn. `--workers N` as `coordinator
+replay` has it.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import resource
 import shutil
 import tempfile
 import time
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from sqlalchemy import text
 
 from coordinator_dagster.competition import read_competition
 from coordinator_dagster.replay import ReplayReport, replay
+from coordinator_dagster.replay_workers import default_workers, started
 from coordinator_dagster.runners.base import Call
 from coordinator_dagster.runtime import Runtime, open_runtime
 from coordinator_dagster.store.embedded import stop_embedded
@@ -53,28 +56,31 @@ def run(arguments: list[str]) -> dict[str, Any]:
             end = start + timedelta(hours=options.hours) if options.hours else runtime.clock.now()
             windows = runtime.competition.windows.between(start, end)
             began = time.monotonic()
-            report = replay(runtime, windows, lambda done: None)
+            workers = options.workers or default_workers(runtime.competition, len(windows))
+            report = replay(runtime, windows, lambda done: None, workers)
             seconds = time.monotonic() - began
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-            calls, copied, rows = bare_calls(runtime, windows), *bare_copy(runtime)
+            calls, copied, rows = bare_calls(runtime, windows, workers), *bare_copy(runtime)
     finally:
         drop(home)
-    return result(options, report, seconds, peak, calls, copied, rows)
+    return result(options, report, workers, seconds, peak, calls, copied, rows)
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench NAME=replay")
     parser.add_argument("--tape", default=os.environ.get("COORDINATOR_TEST_TAPE"))
     parser.add_argument("--from", dest="start", default="2023-03-16T22:00Z")
-    parser.add_argument("--hours", type=int, default=24)
-    parser.add_argument("--copies", type=int, default=1)
+    parser.add_argument("--hours", type=int, default=240)
+    parser.add_argument("--models", type=int, default=10)
+    parser.add_argument("--workers", type=int, default=0)
     return parser.parse_args(arguments)
 
 
 def configure(options: argparse.Namespace, home: Path) -> None:
-    for copy in range(options.copies):
-        for model in MODELS.iterdir():
-            shutil.copytree(model, home / "models" / (model.name if copy == 0 else f"{model.name}_{copy}"))
+    examples = sorted(MODELS.iterdir())
+    for number in range(options.models):
+        model = examples[number % len(examples)]
+        shutil.copytree(model, home / "models" / f"{model.name}_{number}")
     feed = {"FEED_PROVIDER": "replay", "FEED_TAPE_DIR": options.tape} if options.tape else {}
     database = os.environ.get("COORDINATOR_TEST_DATABASE_URL")
     os.environ.update(
@@ -89,8 +95,16 @@ def configure(options: argparse.Namespace, home: Path) -> None:
     utc(options.start)
 
 
-def bare_calls(runtime: Runtime, windows: list[Window]) -> float:
-    """Seconds for the same calls alone: fresh models a window, one message an instant, answers read."""
+def bare_calls(runtime: Runtime, windows: list[Window], workers: int) -> float:
+    """Seconds for the same calls alone, by as many workers: fresh models a window, one message an instant."""
+    if workers == 1:
+        return calls_of(runtime, windows)
+    with started(runtime, workers) as pool:
+        return sum(one.result() for one in pool.do(calls_of, windows)) / workers
+
+
+def calls_of(runtime: Runtime, windows: Sequence[Window]) -> float:
+    """Seconds for the calls of these windows; their inputs are read before."""
     call, seconds = Call(["BTC", 60, 60]), 0.0
     for window in windows:
         inputs = list(runtime.store.cycles.inputs(window).values())
@@ -131,6 +145,7 @@ def drop(home: Path) -> None:
 def result(
     options: argparse.Namespace,
     report: ReplayReport,
+    workers: int,
     seconds: float,
     peak: float,
     calls: float,
@@ -138,7 +153,7 @@ def result(
     rows: int,
 ) -> dict[str, Any]:
     predictions = sum(report.statuses.values())
-    value, floor = predictions / seconds, predictions / (calls + copied)
+    value, floor = predictions / seconds, predictions / (calls + copied / workers)
     return {
         "name": "replay",
         "value": value,
@@ -148,7 +163,10 @@ def result(
         "goal": GOAL,
         "met": value / floor >= GOAL,
         "detail": {
-            "floor is": "the same calls to the same models, fresh each window, and the same rows by one COPY a table",
+            "floor is": "the same calls to the same models, fresh each window, by as many workers, and the same rows "
+            "by one COPY a table, shared out among them",
+            "models": options.models,
+            "workers": workers,
             "feed": f"tape {options.tape}" if options.tape else "simulated",
             "windows": report.windows,
             "cycles": report.cycles,

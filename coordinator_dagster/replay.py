@@ -5,10 +5,13 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
-from coordinator_dagster.replay_workers import FEW, Asked, ask, started
+from coordinator_dagster.replay_workers import FEW, started
 from coordinator_dagster.runtime import WINDOWS_AT_ONCE, Runtime
+from coordinator_dagster.stages.inputs import InputsReport
+from coordinator_dagster.stages.predict import PredictReport
 from coordinator_dagster.windows import Window, stretches
 
+Asked = tuple[InputsReport, PredictReport]
 Stretch = tuple[list[Window], list[Asked]]
 
 ROUNDS = 3  # so often a worker is asked for a few windows before these are settled
@@ -58,7 +61,7 @@ def replay(
 def _in_turn(runtime: Runtime, windows: Sequence[Window], report: ReplayReport) -> Iterator[Stretch]:
     for some in stretches(windows, WINDOWS_AT_ONCE):
         report.records += runtime.ingest(some).new
-        yield some, [ask(runtime, some)]
+        yield some, [_ask(runtime, some)]
 
 
 def _ahead(runtime: Runtime, windows: Sequence[Window], report: ReplayReport, count: int) -> Iterator[Stretch]:
@@ -69,6 +72,10 @@ def _ahead(runtime: Runtime, windows: Sequence[Window], report: ReplayReport, co
             asked, last = coming, before
             if some:
                 report.records += runtime.ingest(some).new
-                coming, before = workers.ask(some), some
+                coming, before = workers.do(_ask, some), some
             if last:
                 yield last, [one.result() for one in asked]
+
+
+def _ask(runtime: Runtime, windows: Sequence[Window]) -> Asked:
+    return runtime.build_inputs(windows), runtime.predict(windows)

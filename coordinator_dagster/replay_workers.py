@@ -3,15 +3,14 @@
 import os
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import connection, get_context, parent_process
+from typing import TypeVar
 
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.runtime import Runtime
-from coordinator_dagster.stages.inputs import InputsReport
-from coordinator_dagster.stages.predict import PredictReport
 from coordinator_dagster.store.database import Database
 from coordinator_dagster.store.store import Store
 from coordinator_dagster.windows import Window, stretches
@@ -20,7 +19,8 @@ FEW = 2  # windows that a worker performs before it says so
 WORTH_IT = 12  # windows for each: a worker takes a second to start
 MOST = 8  # by default: each has a process for every model
 
-Asked = tuple[InputsReport, PredictReport]
+T = TypeVar("T")
+Work = Callable[[Runtime, Sequence[Window]], T]
 _mine: Runtime  # in a worker
 
 
@@ -37,9 +37,9 @@ class Workers:
     def __init__(self, pool: ProcessPoolExecutor) -> None:
         self._pool = pool
 
-    def ask(self, windows: Sequence[Window]) -> list[Future[Asked]]:
-        """Have the inputs of these windows built and their models asked, a few windows at a time, in any order."""
-        return [self._pool.submit(ask, None, few) for few in stretches(windows, FEW)]
+    def do(self, work: Work[T], windows: Sequence[Window]) -> list[Future[T]]:
+        """Have it done for these windows, a few at a time, in any order."""
+        return [self._pool.submit(_do, work, few) for few in stretches(windows, FEW)]
 
 
 @contextmanager
@@ -54,10 +54,8 @@ def started(runtime: Runtime, count: int) -> Iterator[Workers]:
         pool.shutdown(cancel_futures=True)
 
 
-def ask(runtime: Runtime | None, windows: Sequence[Window]) -> Asked:
-    """Build the inputs of these windows and ask the models; with the worker's own `runtime` where none is given."""
-    runtime = runtime or _mine
-    return runtime.build_inputs(windows), runtime.predict(windows)
+def _do(work: Work[T], windows: Sequence[Window]) -> T:
+    return work(_mine, windows)
 
 
 def _begin(competition: Competition, url: str) -> None:
@@ -65,6 +63,8 @@ def _begin(competition: Competition, url: str) -> None:
     global _mine
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who started it
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    if hasattr(os, "SCHED_BATCH"):  # nobody, models too, is put off in the middle of its work for one who wakes up
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     _mine = Runtime(competition, Store(Database(url, competition.schema)))
 
 

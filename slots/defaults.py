@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from slots.tape import Tape
@@ -23,7 +24,7 @@ def provide_raw_input(
         "symbol": asset,
         "asof_ts": int(now.timestamp()),
         "candles_1m": [
-            {"ts": int(candle.ts_event.timestamp()), **candle.values}
+            {"ts": _seconds(candle.ts_event), **candle.values}
             for candle in tape.last(asset, "candle", "1m", candles_window)
         ],
     }
@@ -33,6 +34,12 @@ def provide_raw_input(
             for tick in tape.last(asset, "tick", "1s", candles_window)
         ]
     return raw
+
+
+@lru_cache(1 << 12)
+def _seconds(moment: datetime) -> int:
+    """Since the Unix epoch; the same candles come at instant after instant."""
+    return int(moment.timestamp())
 
 
 def build_input(raw_input: dict[str, Any]) -> dict[str, Any]:

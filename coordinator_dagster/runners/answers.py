@@ -36,7 +36,8 @@ def parse(reply: bytes, count: int, elapsed: float) -> list[Answer]:
     """The answers in a frame; Broken when it is not `count` answers."""
     try:
         text = reply.decode()
-        if len(text) > (most := frames.VALUES_CAP * (1 + count)) and frames.values(text) > most:  # with room for its own
+        most = frames.VALUES_CAP * (1 + count)  # with room for its own
+        if len(text) > most and frames.values(text) > most:
             raise Broken("sent an answer of too many values")
         frame = _decode(text)
         after = f"tick: {clean(frame['tick_error'])}" if frame["tick_error"] is not None else None

@@ -30,14 +30,14 @@ def to_json(value: Any) -> bytes:
 
 def not_json(value: Any, where: str = "it", depth: int = 0) -> str | None:
     """Why a value cannot be stored as JSON of finite numbers, naming the place; None when it can."""
-    if value is None or isinstance(value, bool):
-        return None
-    if isinstance(value, str):
-        return None if clean_text(value) == value else f"{where} holds characters that are no text"
-    if isinstance(value, int):
-        return None if -WIDEST_INT <= value < WIDEST_INT else f"{where} is an integer of more than 64 bits"
     if isinstance(value, float):
         return None if math.isfinite(value) else f"{where} is {value}, not a finite number"
+    if isinstance(value, str):
+        return None if clean_text(value) == value else f"{where} holds characters that are no text"
+    if value is None or isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return None if -WIDEST_INT <= value < WIDEST_INT else f"{where} is an integer of more than 64 bits"
     if depth == DEEPEST:
         return f"{where} is nested more than {DEEPEST} deep"
     if isinstance(value, dict):

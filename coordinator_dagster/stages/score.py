@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -48,10 +49,11 @@ def score(competition: Competition, store: Store, windows: Sequence[Window]) -> 
     scores: list[ScoreRow] = []
     for _, cycle in groupby(forecasts, key=lambda one: (one.performed_at, one.config_id)):
         scores += _score_cycle(competition.pack, slot, list(cycle), report)
-    report.touched = sorted({competition.windows.resolving(one.resolvable_at) for one in forecasts})
+    grid = competition.windows
+    report.touched = sorted({grid.resolving(moment) for moment in {one.resolvable_at for one in forecasts}})
     store.scores.add(scores, version, report.touched, _rollups)
-    for status, name in (("SCORED", "scored"), ("CHARGED", "charged"), ("EXEMPT", "exempt")):
-        setattr(report, name, sum(one.status == status for one in scores))
+    count = Counter(one.status for one in scores)
+    report.scored, report.charged, report.exempt = count["SCORED"], count["CHARGED"], count["EXEMPT"]
     return report
 
 

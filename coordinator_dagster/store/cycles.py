@@ -280,10 +280,14 @@ class CycleTables:
             )
 
     def _join(self, connection: Connection, forecasts: Sequence[Forecast]) -> None:
-        """Note the earliest cycle of each model."""
-        first: dict[str, datetime] = {}
-        for one in forecasts:
-            first[one.model_id] = min(one.cycle.performed_at, first.get(one.model_id, one.cycle.performed_at))
+        """Note the earliest cycle of each model; LookupError where one is not known. No foreign key sees to that."""
+        latest_first = sorted(((one.cycle.performed_at, one.model_id) for one in forecasts), reverse=True)
+        first = {model_id: at for at, model_id in latest_first}
+        named = connection.execute(
+            text("select count(*) from models where id = any(:ids)"), {"ids": list(first)}
+        ).scalar_one()
+        if named < len(first):
+            raise LookupError(f"forecasts of models that are not known, among {', '.join(first)}: `sync_models` first")
         connection.execute(
             text(
                 "with later as (select models.id, first.at from models "

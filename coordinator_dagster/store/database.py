@@ -13,6 +13,7 @@ import psycopg2
 import psycopg2.extras
 from alembic import command
 from alembic.config import Config
+from psycopg2.errors import UniqueViolation
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.engine import Row
 from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError
@@ -93,6 +94,12 @@ class Database:
         self, connection: Connection, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]
     ) -> int:
         """COPY rows, but not those whose key is there: another worker was faster. Returns how many were new."""
+        rows = list(rows)
+        try:
+            with connection.begin_nested():
+                return self.copy(connection, table, columns, rows)
+        except UniqueViolation:  # seldom; to look before would take as long as to write
+            pass
         names, arriving = ", ".join(columns), self.copy_aside(connection, table, columns, rows)
         insert = f"insert into {table} ({names}) select {names} from {arriving} on conflict do nothing"
         return connection.execute(text(insert)).rowcount

@@ -3,6 +3,7 @@
 import ctypes
 import os
 import platform
+import struct
 import sys
 from typing import Any
 
@@ -16,6 +17,9 @@ CLONE_NEWNS, CLONE_NEWUSER = 0x20000, 0x10000000
 _LAST_CAP = 63  # more than there are; the kernel says EINVAL after its own last one
 
 _libc: Any = ctypes.CDLL(None, use_errno=True)
+if LINUX:  # looked up once, not in every process
+    for _name in ("prctl", "unshare", "mount", "syscall", "capset"):
+        getattr(_libc, _name)
 
 
 def called(name: str, result: int) -> int:
@@ -27,8 +31,8 @@ def called(name: str, result: int) -> int:
 
 
 def syscall(name: str, number: int, *arguments: Any) -> int:
-    """A system call by its number."""
-    given = (ctypes.c_long(one) if isinstance(one, int) else one for one in arguments)
+    """A system call by its number; `bytes` go as a pointer to them."""
+    given = [ctypes.c_long(one) if isinstance(one, int) else one for one in arguments]
     return called(name, _libc.syscall(ctypes.c_long(number), *given))
 
 
@@ -62,5 +66,5 @@ def bound_capabilities() -> None:
 
 def drop_capabilities() -> None:
     """Give up every capability: effective, permitted and inheritable."""
-    header = (ctypes.c_uint32 * 2)(0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3, this thread
-    called("capset", _libc.capset(header, (ctypes.c_uint32 * 6)()))
+    this_thread = struct.pack("=II", 0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3
+    called("capset", _libc.capset(this_thread, bytes(24)))

@@ -1,6 +1,5 @@
 """Which files a model's process may open at all, whatever their permissions say: Linux 5.13 and later."""
 
-import ctypes
 import os
 import stat
 import struct
@@ -20,7 +19,7 @@ def restrict_files(read: Iterable[str], write: Iterable[str]) -> None:
     abi = syscall("landlock", _CREATE, None, 0, 1)
     handled = _FILES_BY_ABI.get(abi, (1 << 16) - 1)
     wanted = struct.pack("=QQQ", handled, _TCP, _SCOPES)[: 8 if abi < 4 else 16 if abi < 6 else 24]
-    rules = syscall("landlock", _CREATE, ctypes.create_string_buffer(wanted, len(wanted)), len(wanted), 0)
+    rules = syscall("landlock", _CREATE, wanted, len(wanted), 0)
     try:
         for path in read:
             _allow(rules, path, _READ_FILE | _READ_DIR)
@@ -40,7 +39,6 @@ def _allow(rules: int, path: str, access: int) -> None:
     try:
         if not stat.S_ISDIR(os.fstat(place).st_mode):
             access &= _OF_A_FILE
-        rule = struct.pack("=Qi", access, place)
-        syscall("landlock", _ADD_RULE, rules, 1, ctypes.create_string_buffer(rule, len(rule)), 0)
+        syscall("landlock", _ADD_RULE, rules, 1, struct.pack("=Qi", access, place), 0)
     finally:
         os.close(place)

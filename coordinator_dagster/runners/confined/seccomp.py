@@ -146,12 +146,7 @@ def refuse_system_calls() -> None:
     if MACHINE not in _COLUMNS:
         raise OSError(errno.ENOSYS, f"no table of system calls for {MACHINE}")
     program = _of(os.getpid())
-    code = ctypes.create_string_buffer(program, len(program))
-
-    class Program(ctypes.Structure):
-        _fields_ = [("length", ctypes.c_ushort), ("code", ctypes.c_void_p)]
-
-    given = Program(len(program) // 8, ctypes.cast(code, ctypes.c_void_p))
+    given = struct.pack("@HP", len(program) // 8, ctypes.cast(ctypes.c_char_p(program), ctypes.c_void_p).value)
     prctl(PR_SET_NO_NEW_PRIVS, 1)
     mode_filter = 1
-    syscall("seccomp", _REFUSED["seccomp"][_COLUMNS[MACHINE][0]], mode_filter, 0, ctypes.byref(given))
+    syscall("seccomp", _REFUSED["seccomp"][_COLUMNS[MACHINE][0]], mode_filter, 0, given)

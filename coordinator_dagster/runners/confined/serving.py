@@ -2,7 +2,6 @@
 
 import contextlib
 import importlib
-import inspect
 import json
 import os
 import socket
@@ -18,20 +17,21 @@ LOG_CAP = 1 << 20  # bytes; looked at between instants, so one instant may write
 _dumps = json.dumps
 
 
-def serve(sock: socket.socket, folder: str, base: type) -> None:
-    """Load the model, say so, and answer until the coordinator closes its end."""
+def serve(sock: socket.socket, folder: str, base: type, names: set[str]) -> None:
+    """Load the model, say so, and answer until the coordinator closes its end; `names`: what `predict` takes."""
     try:
         model = _load(folder, base)
     except BaseException as fault:
         send(sock, _dumps({"error": _said(fault, folder)}))
         return
     send(sock, '{"ready":true}')
-    names = set(inspect.signature(base.predict).parameters)  # type: ignore[attr-defined]
     while True:
         send(sock, _answers(receive(sock), model, names, folder))
-        with contextlib.suppress(OSError):
+        try:
             if os.fstat(1).st_size > LOG_CAP:
                 _silence()
+        except OSError:
+            pass  # it has closed its log
 
 
 def _load(folder: str, base: type) -> Any:

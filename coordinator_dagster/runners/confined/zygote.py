@@ -12,6 +12,7 @@ Its end of file ends everything; a killed parent of the forks takes them along (
 import contextlib
 import gc
 import importlib
+import inspect
 import json
 import os
 import random
@@ -26,6 +27,7 @@ from .layers import Place, die_with, lacking, shut_in
 from .serving import serve
 
 NICE = 5  # whoever asks the models comes first: the first to be asked does not hold up the last
+Interface = tuple[type, set[str]]  # the base class, and what its `predict` takes
 _PACKAGE = __package__ or ""
 
 
@@ -37,7 +39,7 @@ def main(told: str) -> None:
     control = socket.socket(fileno=given["control"])
     place = Place(given["sandboxed"], os.getuid() == 0, tuple(given["readable"]))
     try:
-        base = _load(given["base"], given["preload"], given["entries"])
+        interface = _load(given["base"], given["preload"], given["entries"])
     except ImportError as fault:
         control.sendall(json.dumps({"error": str(fault)[:ERROR_CAP]}).encode())
         return
@@ -45,6 +47,7 @@ def main(told: str) -> None:
         kernel.bound_capabilities()  # here, for it takes a while, and this process runs no other program
     for name in [name for name in sys.modules if name.partition(".")[0] == _PACKAGE.partition(".")[0]]:
         del sys.modules[name]  # a model may have a module of that name
+    sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
     gc.freeze()  # pages the forks share stay shared
     _reply(control, {"ready": True, "missing": _probe(place, given["models"])}, os.getpid())
     children: set[int] = set()
@@ -57,26 +60,27 @@ def main(told: str) -> None:
             if "end" in request:
                 _reply(control, {"status": _end(request["end"], children)})
             else:
-                _fork(control, fds, request, place, base, children)
+                _fork(control, fds, request, place, interface, children)
     finally:
         for pid in list(children):
             _end(pid, children)
 
 
-def _load(base_path: str, preload: list[str], entries: list[str]) -> type:
+def _load(base_path: str, preload: list[str], entries: list[str]) -> Interface:
     """The base class, from `entries`, and every module to preload; ImportError naming the setting at fault."""
     setting = f"MODEL_BASE_CLASSNAME: {base_path}"
     try:
         sys.path[:0] = entries
         module, name = base_path.split(":")
-        base: type = getattr(importlib.import_module(module), name)
+        base = getattr(importlib.import_module(module), name)
+        arguments = set(inspect.signature(base.predict).parameters)
         sys.path[:] = [*sys.path[len(entries) :], *entries]  # models find their own and installed ones first
         for module in preload:
             setting = f"MODEL_PRELOAD: {module}"
             importlib.import_module(module)
     except Exception as fault:
         raise ImportError(f"{setting} cannot be loaded: {type(fault).__name__}: {fault}") from fault
-    return base
+    return base, arguments
 
 
 def _reply(control: socket.socket, said: dict[str, Any], pid: int | None = None) -> None:
@@ -112,7 +116,12 @@ def _probe(place: Place, models: str) -> dict[str, str]:
 
 
 def _fork(
-    control: socket.socket, fds: list[int], request: dict[str, Any], place: Place, base: type, children: set[int]
+    control: socket.socket,
+    fds: list[int],
+    request: dict[str, Any],
+    place: Place,
+    interface: Interface,
+    children: set[int],
 ) -> None:
     """Start a model's process and tell of it."""
     me = os.getpid()
@@ -123,7 +132,7 @@ def _fork(
     else:
         if not pid:
             try:
-                _child(fds, request, place, base, me)
+                _child(fds, request, place, interface, me)
             finally:
                 os._exit(1)
         children.add(pid)
@@ -133,7 +142,7 @@ def _fork(
             os.close(fd)
 
 
-def _child(fds: list[int], request: dict[str, Any], place: Place, base: type, parent: int) -> None:
+def _child(fds: list[int], request: dict[str, Any], place: Place, interface: Interface, parent: int) -> None:
     """The forked process: shut in, then the model. Does not return before the end."""
     if not die_with(parent):
         return
@@ -148,7 +157,7 @@ def _child(fds: list[int], request: dict[str, Any], place: Place, base: type, pa
     random.seed()
     if numpy := sys.modules.get("numpy"):
         numpy.random.seed()  # else every fork draws the same numbers
-    serve(sock, folder, base)
+    serve(sock, folder, *interface)
 
 
 def _only(fds: list[int]) -> None:
@@ -158,7 +167,6 @@ def _only(fds: list[int]) -> None:
     os.dup2(log, 2)
     os.dup2(sock, 3)
     os.closerange(4, os.sysconf("SC_OPEN_MAX"))
-    sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
 
 
 def _end(pid: int, children: set[int]) -> int | None:
