@@ -12,7 +12,7 @@ from coordinator_dagster.orders import Orders
 from coordinator_dagster.packs import Pack, PredictionConfig
 from coordinator_dagster.runners.base import Answer, ModelInfo
 from coordinator_dagster.stages.facts import Cycle, Forecast, StoredInput
-from coordinator_dagster.stages.numbers import clean_text, not_json
+from coordinator_dagster.stages.numbers import clean_text, json_fault
 from coordinator_dagster.stages.suspension import Said, Suspension
 from slots.loader import Slot, SlotFailure, describe
 
@@ -71,7 +71,7 @@ def _object_of(**shape: type) -> Callable[[Any], str | None]:
 
     def fault(found: Any) -> str | None:
         wrong = not isinstance(found, dict) or any(not isinstance(found.get(n), kind) for n, kind in shape.items())
-        return f"returned {found!r:.80}; it must return {{{shown}}}" if wrong else not_json(found)
+        return f"returned {found!r:.80}; it must return {{{shown}}}" if wrong else json_fault(found)
 
     return fault
 
@@ -154,5 +154,5 @@ def _validated(validator: Slot, given: Any, cycle: Cycle) -> tuple[dict[str, Any
         return None, describe(failure.__cause__) if failure.__cause__ else str(failure)
     if not isinstance(output, dict):
         return None, f"the validator returned a {type(output).__name__}, not an object"
-    fault = not_json(output)
+    fault = json_fault(output)
     return (None, fault) if fault else (output, None)

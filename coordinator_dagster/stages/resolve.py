@@ -14,7 +14,7 @@ from coordinator_dagster.feeds.base import Feed, FeedError
 from coordinator_dagster.orders import Order, Orders
 from coordinator_dagster.stages.facts import Cycle, StageFailed, Truth, Unresolved
 from coordinator_dagster.stages.ingest import fetch_missing, give_up
-from coordinator_dagster.stages.numbers import not_json
+from coordinator_dagster.stages.numbers import json_fault
 from coordinator_dagster.windows import Window
 from slots.loader import Slot, SlotFailure
 from slots.market import Series
@@ -186,7 +186,7 @@ def _find(court: _Court, cycle: Cycle, order: Order | None) -> Truth | str:
     content = court.slot(prediction=view, tape=tape)
     if content is None:
         return _missing(tape, cycle)
-    fault = not_json(content) if isinstance(content, dict) else "it is not an object"
+    fault = json_fault(content) if isinstance(content, dict) else "it is not an object"
     if fault:
         raise SlotFailure(f"{court.slot.at}: the truth: {fault}; return JSON of finite numbers, or None")
     return Truth(cycle, "RESOLVED", None, content, external=not series, order=order.id if order else None)

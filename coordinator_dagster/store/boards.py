@@ -55,23 +55,23 @@ class BoardTables:
                 ),
                 {"start": window.start, "version": version, "ids": [one["model_id"] for one in entries]},
             )
-            for entry in entries:
-                connection.execute(
-                    text(
-                        "insert into model_scores (model_id, score_payload_jsonb, computed_at, window_start, "
-                        " version) values (:id, cast(:payload as jsonb), :now, :start, :version) "
-                        "on conflict (window_start, version, model_id) do update "
-                        "set score_payload_jsonb = excluded.score_payload_jsonb "
-                        "where model_scores.score_payload_jsonb <> excluded.score_payload_jsonb"
-                    ),
-                    {
-                        "id": entry["model_id"],
-                        "payload": orjson.dumps(entry).decode(),
-                        "now": window.end,
-                        "start": window.start,
-                        "version": version,
-                    },
-                )
+            connection.execute(
+                text(
+                    "insert into model_scores (model_id, score_payload_jsonb, computed_at, window_start, version) "
+                    "select id, cast(payload as jsonb), :now, :start, :version "
+                    "from unnest(cast(:ids as text[]), cast(:payloads as text[])) entry(id, payload) "
+                    "on conflict (window_start, version, model_id) do update "
+                    "set score_payload_jsonb = excluded.score_payload_jsonb "
+                    "where model_scores.score_payload_jsonb <> excluded.score_payload_jsonb"
+                ),
+                {
+                    "ids": [entry["model_id"] for entry in entries],
+                    "payloads": [orjson.dumps(entry).decode() for entry in entries],
+                    "now": window.end,
+                    "start": window.start,
+                    "version": version,
+                },
+            )
 
     def model_scores(self, window: Window, version: str) -> list[dict[str, Any]]:
         """A window's entries by model id."""

@@ -1,6 +1,7 @@
 """A competition's schema in PostgreSQL: connections, bulk writes, migrations."""
 
 import io
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import datetime
@@ -16,7 +17,8 @@ from alembic.config import Config
 from psycopg2.errors import UniqueViolation
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.engine import Row
-from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DisconnectionError, InterfaceError, OperationalError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from coordinator_dagster.errors import UserError
 from slots.tape import TapeAway
@@ -24,6 +26,7 @@ from slots.tape import TapeAway
 MIGRATIONS = Path(__file__).parent / "migrations"
 COPY_CHUNK = 16 * 1024 * 1024
 OLDEST_SERVER = 150000
+IDLE_SECONDS = 1.0  # a connection used since is not tried before it is used again
 # A server that vanished without a word is noticed within some ten seconds, as a lease runs out.
 LIVENESS = {
     "connect_timeout": 10,
@@ -59,10 +62,12 @@ class Database:
         options = f"-c search_path={schema} -c timezone=UTC -c statement_timeout=0"
         options += r" -c default_transaction_isolation=read\ committed"  # who waited for a lock sees what was written
         connect = {"options": options, **LIVENESS}
-        self.engine: Engine = create_engine(self.url, connect_args=connect, pool_pre_ping=True)
+        self.engine: Engine = create_engine(self.url, connect_args=connect)
         self._months: set[tuple[str, int, int]] = set()
         event.listen(self.engine, "connect", _fast_json)
         event.listen(self.engine, "connect", _fast_compression)
+        event.listen(self.engine, "checkin", _note_use)
+        event.listen(self.engine, "checkout", _look_again)
 
     def read(self, sql: str, within: Connection | None = None, /, **parameters: Any) -> Sequence[Row[*tuple[Any, ...]]]:
         """The rows of a query; `within` a transaction, as that one sees them."""
@@ -195,6 +200,22 @@ def _fast_compression(connection: Any, _record: Any) -> None:
             "where name = 'default_toast_compression' and 'lz4' = any(enumvals)"
         )
     connection.commit()
+
+
+def _note_use(_connection: Any, record: ConnectionPoolEntry) -> None:
+    record.info["used"] = time.monotonic()
+
+
+def _look_again(connection: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:
+    """A connection that nobody used for a while may be dead: then the pool takes another."""
+    if time.monotonic() - record.info.get("used", time.monotonic()) < IDLE_SECONDS:
+        return
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("select 1")
+        connection.rollback()
+    except psycopg2.Error as error:
+        raise DisconnectionError from error
 
 
 def _send(cursor: Any, statement: str, buffer: io.StringIO) -> None:
