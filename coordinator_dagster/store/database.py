@@ -63,6 +63,7 @@ class Database:
         options += r" -c default_transaction_isolation=read\ committed"  # who waited for a lock sees what was written
         connect = {"options": options, **LIVENESS}
         self.engine: Engine = create_engine(self.url, connect_args=connect)
+        self._single = self.engine.execution_options(isolation_level="AUTOCOMMIT")  # statements that stand alone
         self._months: set[tuple[str, int, int]] = set()
         event.listen(self.engine, "connect", _fast_json)
         event.listen(self.engine, "connect", _fast_compression)
@@ -71,7 +72,7 @@ class Database:
 
     def read(self, sql: str, within: Connection | None = None, /, **parameters: Any) -> Sequence[Row[*tuple[Any, ...]]]:
         """The rows of a query; `within` a transaction, as that one sees them."""
-        with nullcontext(within) if within else self.engine.connect() as connection:
+        with nullcontext(within) if within else self._single.connect() as connection:
             return connection.execute(text(sql), parameters).all()
 
     @contextmanager
