@@ -10,6 +10,7 @@ import traceback
 from time import perf_counter_ns
 from typing import Any
 
+from .compiling import load
 from .frames import ANSWER_CAP, ERROR_CAP, VALUES_CAP, receive, send, values
 
 LOG_CAP = 1 << 20  # bytes; looked at between instants, so one instant may write past it
@@ -17,10 +18,13 @@ LOG_CAP = 1 << 20  # bytes; looked at between instants, so one instant may write
 _dumps = json.dumps
 
 
-def serve(sock: socket.socket, folder: str, base: type, names: set[str]) -> None:
-    """Load the model, say so, and answer until the coordinator closes its end; `names`: what `predict` takes."""
+def serve(sock: socket.socket, folder: str, code: bytes, base: type, names: set[str]) -> None:
+    """Load the model, say so, and answer until the coordinator closes its end.
+
+    `code`: of its `main.py`, if it is compiled; `names`: what `predict` takes.
+    """
     try:
-        model = _load(folder, base)
+        model = _load(folder, code, base)
     except BaseException as fault:
         send(sock, _dumps({"error": _said(fault, folder)}))
         return
@@ -34,10 +38,10 @@ def serve(sock: socket.socket, folder: str, base: type, names: set[str]) -> None
             pass  # it has closed its log
 
 
-def _load(folder: str, base: type) -> Any:
+def _load(folder: str, code: bytes, base: type) -> Any:
     """An instance of the first subclass of `base` in `main.py`, or imported there from its folder."""
     sys.path.insert(0, folder)
-    main = importlib.import_module("main")
+    main = load(folder, code) if code else importlib.import_module("main")
     found = [
         kind
         for kind in vars(main).values()

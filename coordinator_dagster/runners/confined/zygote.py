@@ -22,6 +22,7 @@ import sys
 from typing import Any
 
 from . import kernel
+from .compiling import Compiler
 from .frames import ERROR_CAP, send
 from .layers import Place, die_with, lacking, shut_in
 from .serving import serve
@@ -50,7 +51,7 @@ def main(told: str) -> None:
     sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
     gc.freeze()  # pages the forks share stay shared
     _reply(control, {"ready": True, "missing": _probe(place, given["models"])}, os.getpid())
-    children: set[int] = set()
+    compiler, children = Compiler(place), set[int]()
     try:
         while True:
             data, fds, _, _ = socket.recv_fds(control, 65536, 2)  # lock-step: one recv is one request
@@ -60,7 +61,7 @@ def main(told: str) -> None:
             if "end" in request:
                 _reply(control, {"status": _end(request["end"], children)})
             else:
-                _fork(control, fds, request, place, interface, children)
+                _fork(control, fds, request, place, compiler, interface, children)
     finally:
         for pid in list(children):
             _end(pid, children)
@@ -120,19 +121,21 @@ def _fork(
     fds: list[int],
     request: dict[str, Any],
     place: Place,
+    compiler: Compiler,
     interface: Interface,
     children: set[int],
 ) -> None:
     """Start a model's process and tell of it."""
     me = os.getpid()
     try:
+        code = compiler.code(request["folder"], request["uid"])
         pid = os.fork()
     except OSError as fault:
         _reply(control, {"error": f"no process for it: {fault}"})
     else:
         if not pid:
             try:
-                _child(fds, request, place, interface, me)
+                _child(fds, request, place, code, interface, me)
             finally:
                 os._exit(1)
         children.add(pid)
@@ -142,7 +145,9 @@ def _fork(
             os.close(fd)
 
 
-def _child(fds: list[int], request: dict[str, Any], place: Place, interface: Interface, parent: int) -> None:
+def _child(
+    fds: list[int], request: dict[str, Any], place: Place, code: bytes, interface: Interface, parent: int
+) -> None:
     """The forked process: shut in, then the model. Does not return before the end."""
     if not die_with(parent):
         return
@@ -157,7 +162,7 @@ def _child(fds: list[int], request: dict[str, Any], place: Place, interface: Int
     random.seed()
     if numpy := sys.modules.get("numpy"):
         numpy.random.seed()  # else every fork draws the same numbers
-    serve(sock, folder, *interface)
+    serve(sock, folder, code, *interface)
 
 
 def _only(fds: list[int]) -> None:
