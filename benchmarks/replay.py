@@ -3,12 +3,13 @@
     make bench NAME=replay ARGS="--hours 240 --models 10"
 
 `--tape DIR` (default COORDINATOR_TEST_TAPE) runs on set A from `--from`; without a tape on the simulated feed.
-`--hours 0` takes the whole tape. `--models N` runs so many, the example models in turn. `--workers N` as `coordinator
-replay` has it.
+`--hours 0` takes the whole tape. `--models N` runs so many, the example models in turn. `--horizons N` asks each for
+so many forecasts at an instant: over 1, 2, ... minutes. `--workers N` is as in `coordinator replay`.
 """
 
 import argparse
 import io
+import json
 import os
 import resource
 import shutil
@@ -16,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,7 @@ from coordinator_dagster.windows import Window
 from slots.market import utc
 
 MODELS = Path(__file__).parents[1] / "examples" / "models"
+PACK = Path(__file__).parents[1] / "packs" / "baseline.json"
 TABLES = (
     "market_records",
     "inference_inputs",
@@ -60,7 +63,7 @@ def run(arguments: list[str]) -> dict[str, Any]:
             report = replay(runtime, windows, lambda done: None, workers)
             seconds = time.monotonic() - began
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-            calls, copied, rows = bare_calls(runtime, windows, workers), *bare_copy(runtime)
+            calls, copied, rows = bare_calls(runtime, windows, options.horizons, workers), *bare_copy(runtime)
     finally:
         drop(home)
     return result(options, report, workers, seconds, peak, calls, copied, rows)
@@ -72,6 +75,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--from", dest="start", default="2023-03-16T22:00Z")
     parser.add_argument("--hours", type=int, default=240)
     parser.add_argument("--models", type=int, default=10)
+    parser.add_argument("--horizons", type=int, default=1)
     parser.add_argument("--workers", type=int, default=0)
     return parser.parse_args(arguments)
 
@@ -81,6 +85,7 @@ def configure(options: argparse.Namespace, home: Path) -> None:
     for number in range(options.models):
         model = examples[number % len(examples)]
         shutil.copytree(model, home / "models" / f"{model.name}_{number}")
+    (home / "pack.json").write_text(json.dumps(pack_of(options.horizons)))
     feed = {"FEED_PROVIDER": "replay", "FEED_TAPE_DIR": options.tape} if options.tape else {}
     database = os.environ.get("COORDINATOR_TEST_DATABASE_URL")
     os.environ.update(
@@ -88,6 +93,7 @@ def configure(options: argparse.Namespace, home: Path) -> None:
             "COMPETITION": f"bench-{os.getpid()}",
             "COMPETITION_START": options.start,
             "MODELS_DIR": str(home / "models"),
+            "PACK": str(home / "pack.json"),
             **feed,
             **({"DATABASE_URL": database} if database else {}),
         }
@@ -95,23 +101,40 @@ def configure(options: argparse.Namespace, home: Path) -> None:
     utc(options.start)
 
 
-def bare_calls(runtime: Runtime, windows: list[Window], workers: int) -> float:
+def pack_of(horizons: int) -> dict[str, Any]:
+    """The baseline pack with so many configs."""
+    pack: dict[str, Any] = json.loads(PACK.read_text())
+    (config,) = pack["scheduled_prediction_configs"]
+    pack["scheduled_prediction_configs"] = [
+        {
+            **config,
+            "id": f"btc-{seconds}s",
+            "scope_key": f"BTC-{seconds}s",
+            "scope_template": {**config["scope_template"], "horizon_seconds": seconds},
+        }
+        for seconds in range(60, 60 * horizons + 1, 60)
+    ]
+    return pack
+
+
+def bare_calls(runtime: Runtime, windows: list[Window], horizons: int, workers: int) -> float:
     """Seconds for the same calls alone, by as many workers: fresh models a window, one message an instant."""
+    work = partial(calls_of, [Call(["BTC", seconds, 60]) for seconds in range(60, 60 * horizons + 1, 60)])
     if workers == 1:
-        return calls_of(runtime, windows)
+        return work(runtime, windows)
     with started(runtime, workers) as pool:
-        return sum(one.result() for one in pool.do(calls_of, windows)) / workers
+        return sum(one.result() for one in pool.do(work, windows)) / workers
 
 
-def calls_of(runtime: Runtime, windows: Sequence[Window]) -> float:
+def calls_of(calls: Sequence[Call], runtime: Runtime, windows: Sequence[Window]) -> float:
     """Seconds for the calls of these windows; their inputs are read before."""
-    call, seconds = Call(["BTC", 60, 60]), 0.0
+    seconds = 0.0
     for window in windows:
         inputs = list(runtime.store.cycles.inputs(window).values())
         began = time.monotonic()
         runtime.runner.fresh()
         for one in inputs:
-            runtime.runner.ask(one.payload, [call], 60)
+            runtime.runner.ask(one.payload, calls, 60)
         seconds += time.monotonic() - began
     return seconds
 
@@ -166,6 +189,7 @@ def result(
             "floor is": "the same calls to the same models, fresh each window, by as many workers, and the same rows "
             "by one COPY a table, shared out among them",
             "models": options.models,
+            "forecasts of each at an instant": options.horizons,
             "workers": workers,
             "feed": f"tape {options.tape}" if options.tape else "simulated",
             "windows": report.windows,
