@@ -1,10 +1,12 @@
 """Run the whole loop over past windows, without Dagster around it: the same stages, in bulk."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future
+from contextlib import closing
 from dataclasses import dataclass, field
 
+from coordinator_dagster.bulk import bulk
 from coordinator_dagster.replay_workers import FEW, started
 from coordinator_dagster.runtime import WINDOWS_AT_ONCE, Runtime
 from coordinator_dagster.stages.inputs import InputsReport
@@ -12,7 +14,7 @@ from coordinator_dagster.stages.predict import PredictReport
 from coordinator_dagster.windows import Window, stretches
 
 Asked = tuple[InputsReport, PredictReport]
-Stretch = tuple[list[Window], list[Asked]]
+Asking = Generator[tuple[list[Window], list[Asked]], None, None]
 
 ROUNDS = 3  # so often a worker is asked for a few windows before these are settled
 
@@ -41,30 +43,31 @@ def replay(
     """
     report = ReplayReport()
     asking = _in_turn(runtime, windows, report) if workers == 1 else _ahead(runtime, windows, report, workers)
-    for some, asked in asking:
-        settled = runtime.resolve(some)
-        report.scored += runtime.score(some).scored
-        runtime.aggregate(some)
-        runtime.rank(some)
-        report.windows += len(some)
-        report.cycles += sum(one.performed for _, one in asked)
-        for _, one in asked:
-            report.statuses.update(one.statuses)
-        report.resolved += settled.resolved
-        report.void += settled.void
-        report.pending = settled.pending
-        report.reasons = [reason for reason in (asked[-1][0].reason, settled.reason) if reason]
-        progress(len(some))
+    with bulk(), closing(asking):
+        for some, asked in asking:
+            settled = runtime.resolve(some)
+            report.scored += runtime.score(some).scored
+            runtime.aggregate(some)
+            runtime.rank(some)
+            report.windows += len(some)
+            report.cycles += sum(one.performed for _, one in asked)
+            for _, one in asked:
+                report.statuses.update(one.statuses)
+            report.resolved += settled.resolved
+            report.void += settled.void
+            report.pending = settled.pending
+            report.reasons = [reason for reason in (asked[-1][0].reason, settled.reason) if reason]
+            progress(len(some))
     return report
 
 
-def _in_turn(runtime: Runtime, windows: Sequence[Window], report: ReplayReport) -> Iterator[Stretch]:
+def _in_turn(runtime: Runtime, windows: Sequence[Window], report: ReplayReport) -> Asking:
     for some in stretches(windows, WINDOWS_AT_ONCE):
         report.records += runtime.ingest(some).new
         yield some, [_ask(runtime, some)]
 
 
-def _ahead(runtime: Runtime, windows: Sequence[Window], report: ReplayReport, count: int) -> Iterator[Stretch]:
+def _ahead(runtime: Runtime, windows: Sequence[Window], report: ReplayReport, count: int) -> Asking:
     with started(runtime, count) as workers:
         before: list[Window] = []
         coming: list[Future[Asked]] = []

@@ -5,10 +5,11 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from multiprocessing import connection, get_context, parent_process
 from typing import TypeVar
 
+from coordinator_dagster.bulk import bulk
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.runtime import Runtime
 from coordinator_dagster.store.database import Database
@@ -21,7 +22,8 @@ MOST = 8  # by default: each has a process for every model
 
 T = TypeVar("T")
 Work = Callable[[Runtime, Sequence[Window]], T]
-_mine: Runtime  # in a worker
+_life = ExitStack()  # a worker's
+_mine: Runtime
 
 
 def default_workers(competition: Competition, windows: int) -> int:
@@ -63,8 +65,7 @@ def _begin(competition: Competition, url: str) -> None:
     global _mine
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who started it
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    if hasattr(os, "SCHED_BATCH"):  # nobody, models too, is put off in the middle of its work for one who wakes up
-        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+    _life.enter_context(bulk())
     _mine = Runtime(competition, Store(Database(url, competition.schema)))
 
 

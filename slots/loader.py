@@ -36,6 +36,9 @@ class SlotErrors(Exception):
         self.faults = list(faults)
         super().__init__("\n".join(self.faults))
 
+    def __reduce__(self) -> tuple[Any, ...]:  # for another process
+        return SlotErrors, (self.faults,)
+
 
 class SlotFailure(Exception):
     """A slot raised, or returned what its contract does not allow."""

@@ -17,6 +17,7 @@ from coordinator_dagster.competition import Competition, read_competition
 from coordinator_dagster.errors import UserError
 from coordinator_dagster.feeds.stored import StoredFeed
 from coordinator_dagster.local_env import remember
+from coordinator_dagster.replay_workers import default_workers
 from coordinator_dagster.runtime import open_feed, open_runtime
 from coordinator_dagster.stages.ingest import contest_series
 from coordinator_dagster.store.database import Database
@@ -36,6 +37,10 @@ def replay(
     perform_missed: Annotated[
         bool, typer.Option(help="with --from-schema: perform what was MISSED there, for study")
     ] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="processes that ask models side by side; default: one a processor, in a long replay"),
+    ] = None,
 ) -> None:
     """Run the loop over past windows of the tape, with the models in MODELS_DIR, and print the leaderboard."""
     if live:
@@ -50,11 +55,18 @@ def replay(
             "MODE=live: a live competition is not replayed into its own schema; set MODE=replay and another COMPETITION"
         )
     windows = chosen_windows(competition, start, end)
+    if workers is None:
+        workers = default_workers(competition, len(windows))
+    elif workers > 1 and competition.settings.model_runner != "local":
+        raise UserError(
+            f"--workers={workers}: with MODEL_RUNNER={competition.settings.model_runner} the same models go on from "
+            "window to window, so they are asked in order; leave the option out"
+        )
     with open_runtime(competition) as runtime:
         keep_settings(competition)
         began = time.monotonic()
         with progress_bar(f"{competition.settings.competition}: windows", len(windows)) as advance:
-            report = engine.replay(runtime, windows, advance)
+            report = engine.replay(runtime, windows, advance, workers)
         print_replay(report, time.monotonic() - began)
         print_leaderboard(runtime.store.boards.latest_leaderboard())
 
