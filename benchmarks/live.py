@@ -95,7 +95,7 @@ def measure(count: int, instants: int) -> dict[str, float]:
                 " extract(epoch from dispatched_at - cut_off) as sent, "
                 " extract(epoch from stored_at - cut_off) as stored, status, reason from cycles order by performed_at"
             )
-            payload = runtime.store.cycles.inputs(competition.windows.at(START))[START].payload
+            payload = runtime.store.inputs.of(competition.windows.at(START))[START].payload
         with open_runtime(competition) as runtime:
             bare = bare_calls(runtime, payload, instants)
             with runtime.store.database.transaction() as connection:

@@ -130,7 +130,7 @@ def calls_of(calls: Sequence[Call], runtime: Runtime, windows: Sequence[Window])
     """Seconds for the calls of these windows; their inputs are read before."""
     seconds = 0.0
     for window in windows:
-        inputs = list(runtime.store.cycles.inputs(window).values())
+        inputs = list(runtime.store.inputs.of(window).values())
         began = time.monotonic()
         runtime.runner.fresh()
         for one in inputs:

@@ -48,11 +48,11 @@ def build_inputs(
     report = InputsReport()
     taken_over = competition.settings.feed_provider == "stored"  # of a live competition: what it cut off, nothing else
     for window in windows:
-        kept = store.cycles.input_instants(window)
+        kept = store.inputs.instants(window)
         live = competition.settings.mode == "live"
         due = sorted(kept) if live else _due_instants(schedule, window, store.cycles.ended(window))
         lacking = [t for t in due if t not in kept]
-        cut_offs = store.cycles.cut_offs(window) if lacking else {}
+        cut_offs = store.inputs.cut_offs(window) if lacking else {}
         come = [t for t in lacking if through is not None and t <= through]
         ready = [t for t in come if t in cut_offs or not taken_over]
         report.kept += len(kept)
@@ -61,9 +61,7 @@ def build_inputs(
             look_back = competition.settings.feed_candles_window + 1
             source = store.tape.cached(series, window.start, window.end, look_back)
             cut_offs = {t: t + competition.pack.input_wait for t in ready} | cut_offs
-            store.cycles.add_inputs(
-                [build_input(competition, schedule, slots, source, series, t, cut_offs[t]) for t in ready]
-            )
+            store.inputs.add([build_input(competition, schedule, slots, source, series, t, cut_offs[t]) for t in ready])
             report.built += len(ready)
     if report.waiting:
         report.reason = waiting_for(series, through)

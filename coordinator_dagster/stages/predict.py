@@ -74,7 +74,7 @@ def _perform(
     window: Window,
     due: Sequence[tuple[datetime, PredictionConfig]],
 ) -> tuple[list[Cycle], list[Forecast]]:
-    inputs, joined = store.cycles.inputs(window) if due else {}, store.cycles.joined()
+    inputs, joined = store.inputs.of(window) if due else {}, store.cycles.joined()
     cycles: list[Cycle] = []
     forecasts: list[Forecast] = []
     slots = competition.slots(*ASKING_SLOTS)

@@ -180,7 +180,7 @@ def _find(court: _Court, cycle: Cycle, order: Order | None) -> Truth | str:
         cycle.resolvable_at,
         cycle.config_id,
         {},
-        partial(court.store.cycles.read_input, cycle.performed_at),
+        partial(court.store.inputs.read, cycle.performed_at),
     )
     tape = Tape(court.source, cycle.resolvable_at, series)
     content = court.slot(prediction=view, tape=tape)

@@ -1,20 +1,17 @@
-"""What was asked and answered: models, inputs, cycles and forecasts."""
+"""What was asked and answered: models, cycles and forecasts."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
-from typing import Any
 
 from sqlalchemy import Connection, text
 
 from coordinator_dagster.runners.base import ModelInfo
 from coordinator_dagster.stages.facts import Cycle, Forecast, StoredInput
-from coordinator_dagster.stages.numbers import same_json
 from coordinator_dagster.stages.suspension import Said
 from coordinator_dagster.store.database import Database
 from coordinator_dagster.windows import Window
 
-INPUTS_AT_HAND = 2_000
 CYCLE_COLUMNS = (
     "prediction_config_id",
     "performed_at",
@@ -52,7 +49,6 @@ class CycleTables:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._just_built: dict[datetime, StoredInput] = {}  # asked next, as a rule, and long to read
 
     def sync_models(self, models: Sequence[ModelInfo]) -> None:
         """Make the models known; a new deployment or name updates its row."""
@@ -85,60 +81,6 @@ class CycleTables:
             "where joined_at is not null order by id"
         )
         return [ModelInfo(**row._mapping) for row in rows]
-
-    def inputs(self, window: Window) -> dict[datetime, StoredInput]:
-        """The window's inputs by instant, each payload byte for byte as it was given."""
-        instants = self.input_instants(window)
-        if instants <= self._just_built.keys():
-            return {t: self._just_built.pop(t) for t in sorted(instants)}
-        rows = self._database.read(
-            "select performed_at, cut_off, payload_jsonb::text as payload from inference_inputs "
-            "where performed_at >= :start and performed_at < :end order by performed_at",
-            start=window.start,
-            end=window.end,
-        )
-        return {
-            row.performed_at: StoredInput(row.performed_at, row.cut_off, same_json(row.payload.encode()))
-            for row in rows
-        }
-
-    def input_instants(self, window: Window) -> set[datetime]:
-        """The instants of the window that have their input."""
-        rows = self._database.read(
-            "select performed_at from inference_inputs where performed_at >= :start and performed_at < :end",
-            start=window.start,
-            end=window.end,
-        )
-        return {row.performed_at for row in rows}
-
-    def add_inputs(self, inputs: Sequence[StoredInput]) -> None:
-        with self._database.transaction() as connection:
-            new = self._database.copy_new(
-                connection,
-                "inference_inputs",
-                ("performed_at", "cut_off", "payload_jsonb"),
-                ((one.performed_at, one.cut_off, one.payload) for one in inputs),
-            )
-        if new == len(inputs) and new + len(self._just_built) <= INPUTS_AT_HAND:
-            self._just_built |= {one.performed_at: one for one in inputs}
-        else:
-            self._just_built.clear()
-
-    def cut_offs(self, window: Window) -> dict[datetime, datetime]:
-        """A replay of a live competition: when the window's inputs were cut off there."""
-        rows = self._database.read(
-            "select performed_at, cut_off from cut_offs where performed_at >= :start and performed_at < :end",
-            start=window.start,
-            end=window.end,
-        )
-        return {row.performed_at: row.cut_off for row in rows}
-
-    def read_input(self, performed_at: datetime) -> dict[str, Any]:
-        """One instant's input, as a dict; empty when there is none."""
-        rows = self._database.read(
-            "select payload_jsonb from inference_inputs where performed_at = :at", at=performed_at
-        )
-        return rows[0].payload_jsonb if rows else {}
 
     def first_open(self, truth_version: str) -> datetime | None:
         """The first instant with a cycle that is not performed, or has no truth in this version; else the next."""

@@ -18,6 +18,7 @@ from coordinator_dagster.store.embedded import start_embedded
 from coordinator_dagster.store.expiry import ExpiryTable
 from coordinator_dagster.store.fates import FateTable
 from coordinator_dagster.store.gaps import GapTable
+from coordinator_dagster.store.inputs import InputTable
 from coordinator_dagster.store.leases import LeaseTable
 from coordinator_dagster.store.orders import OrderTable
 from coordinator_dagster.store.scores import ScoreTables
@@ -42,6 +43,7 @@ class Store:
         self.gaps = GapTable(database)
         self.fates = FateTable(database)
         self.tape_status = TapeStatus(database)
+        self.inputs = InputTable(database)
         self.cycles = CycleTables(database)
         self.truths = TruthTable(database)
         self.scores = ScoreTables(database)
