@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -140,7 +140,7 @@ def watch(around: Surroundings, hostile: dict[str, str], cycles: int) -> Watched
 def kept(answer: Answer) -> Answer:
     """The answer without a value that would itself be the memory that is measured."""
     value = answer.output.get("value") if isinstance(answer.output, dict) else None
-    return answer if isinstance(value, int | float) else replace(answer, output=None)
+    return answer if isinstance(value, int | float) else answer._replace(output=None)
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:
