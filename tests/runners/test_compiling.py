@@ -15,6 +15,7 @@ class Model(TrackerBase):
     def tick(self, data): pass
     def predict(self, asset, horizon, step): return {"value": 1}
 """
+SPACE = 1 << 40
 PLACE = Place(sandboxed=False, root=False, readable=("/",))
 
 
@@ -44,17 +45,17 @@ def test_what_main_says_now_is_run_even_where_the_file_looks_the_same(tmp_path: 
 
 def test_a_main_that_takes_long_to_compile_is_left_to_the_model(tmp_path: Path) -> None:
     folder = write(tmp_path / "m", MODEL + "\nNUMBERS = [" + ", ".join(map(str, range(300_000))) + "]\n")
-    assert compiling.Compiler(PLACE).code(str(folder), 0) == b""
+    assert compiling.Compiler(PLACE).code(str(folder), 0, SPACE) == b""
     with LocalRunner(tmp_path) as runner:
         assert answer(runner) == {"value": 1}
 
 
 def test_it_is_compiled_once_as_long_as_it_is_the_same_file(tmp_path: Path) -> None:
     folder, compiler = write(tmp_path / "m", MODEL), compiling.Compiler(PLACE)
-    code = compiler.code(str(folder), 0)
-    assert code and compiler.code(str(folder), 0) is code
+    code = compiler.code(str(folder), 0, SPACE)
+    assert code and compiler.code(str(folder), 0, SPACE) is code
     write(folder, MODEL + "\n")
-    assert compiler.code(str(folder), 0) not in (b"", code)
+    assert compiler.code(str(folder), 0, SPACE) not in (b"", code)
     write(folder, "def")
-    assert compiler.code(str(folder), 0) == b""
-    assert compiler.code(str(tmp_path / "nowhere"), 0) == b""
+    assert compiler.code(str(folder), 0, SPACE) == b""
+    assert compiler.code(str(tmp_path / "nowhere"), 0, SPACE) == b""

@@ -15,11 +15,10 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import CodeType, ModuleType
 
-from .layers import Place, die_with, shut_in
+from .layers import Place, die_with, shut_in, silence
 
 _SECONDS = 0.05  # everybody waits: what takes longer is left to the model's process
 _BYTES = 1 << 20
-_ADDRESS_SPACE = 1 << 40
 
 Stamp = tuple[int, int, int]
 
@@ -31,18 +30,18 @@ class Compiler:
         self._place = place
         self._known: dict[str, tuple[Stamp, bytes]] = {}
 
-    def code(self, folder: str, uid: int) -> bytes:
-        """What `load` takes; empty where it could not be made."""
+    def code(self, folder: str, uid: int, address_space: int) -> bytes:
+        """What `load` takes; empty where it could not be made. `uid`, `address_space`: as the model's process."""
         try:
             found = Path(folder, "main.py").stat()
         except OSError:
             return b""
         stamp = (found.st_ino, found.st_size, found.st_mtime_ns)
         if folder not in self._known or self._known[folder][0] != stamp:
-            self._known[folder] = stamp, self._compile(folder, uid)
+            self._known[folder] = stamp, self._compile(folder, uid, address_space)
         return self._known[folder][1]
 
-    def _compile(self, folder: str, uid: int) -> bytes:
+    def _compile(self, folder: str, uid: int, address_space: int) -> bytes:
         reader, writer = os.pipe()
         parent, pid = os.getpid(), os.fork()
         if not pid:
@@ -50,7 +49,8 @@ class Compiler:
                 if die_with(parent):
                     os.dup2(writer, 3)
                     os.closerange(4, os.sysconf("SC_OPEN_MAX"))
-                    folder, _ = shut_in(self._place, folder, uid, _ADDRESS_SPACE)
+                    silence()  # what its source makes Python warn of is not ours to keep
+                    folder, _ = shut_in(self._place, folder, uid, address_space)
                     with os.fdopen(3, "wb") as told:
                         told.write(_compiled(folder))
             finally:  # what was wrong with it, the model's own process will say

@@ -139,3 +139,11 @@ def die_with(parent: int) -> bool:
         with contextlib.suppress(OSError):
             kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
     return os.getppid() == parent
+
+
+def silence() -> None:
+    """What is printed from now on is gone."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)

@@ -12,6 +12,7 @@ from typing import Any
 
 from .compiling import load
 from .frames import ANSWER_CAP, ERROR_CAP, VALUES_CAP, receive, send, values
+from .layers import silence
 
 LOG_CAP = 1 << 20  # bytes; looked at between instants, so one instant may write past it
 
@@ -33,7 +34,7 @@ def serve(sock: socket.socket, folder: str, code: bytes, base: type, names: set[
         send(sock, _answers(receive(sock), model, names, folder))
         try:
             if os.fstat(1).st_size > LOG_CAP:
-                _silence()
+                silence()  # the log has all it takes: what is printed from now on is gone
         except OSError:
             pass  # it has closed its log
 
@@ -113,11 +114,3 @@ def _said(fault: BaseException, folder: str) -> str:
     except BaseException:
         text = "(its text cannot be made)"
     return f"{type(fault).__name__}: {text}"[: ERROR_CAP - len(where)].removesuffix(": ") + where
-
-
-def _silence() -> None:
-    """The log has all it takes: what is printed from now on is gone."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.dup2(nowhere, 2)
-    os.close(nowhere)

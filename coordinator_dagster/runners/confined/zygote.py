@@ -128,7 +128,7 @@ def _fork(
     """Start a model's process and tell of it."""
     me = os.getpid()
     try:
-        code = compiler.code(request["folder"], request["uid"])
+        code = compiler.code(request["folder"], request["uid"], request["address_space"])
         pid = os.fork()
     except OSError as fault:
         _reply(control, {"error": f"no process for it: {fault}"})
