@@ -1,6 +1,6 @@
 """Predictions per second of a whole replay, beside the bare calls to the models and bare COPY of the same rows.
 
-    make bench NAME=replay ARGS="--hours 240 --models 10"
+    make bench NAME=replay ARGS="--hours 480 --models 10"
 
 `--tape DIR` (default COORDINATOR_TEST_TAPE) runs on set A from `--from`; without a tape on the simulated feed.
 `--hours 0` takes the whole tape. `--models N` runs so many, the example models in turn. `--horizons N` asks each for
@@ -73,7 +73,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench NAME=replay")
     parser.add_argument("--tape", default=os.environ.get("COORDINATOR_TEST_TAPE"))
     parser.add_argument("--from", dest="start", default="2023-03-16T22:00Z")
-    parser.add_argument("--hours", type=int, default=240)
+    parser.add_argument("--hours", type=int, default=480)
     parser.add_argument("--models", type=int, default=10)
     parser.add_argument("--horizons", type=int, default=1)
     parser.add_argument("--workers", type=int, default=0)
