@@ -148,7 +148,7 @@ def test_a_correction_given_before_the_cut_off_is_in_the_input(made: Make) -> No
     run_simulated(here, START - 1.5 * MINUTE, START + 3.5 * MINUTE, speed=20, prepare=at_two_past(correct))
     with open_runtime(here) as runtime:
         inputs = runtime.store.inputs.of(here.windows.at(START))
-        seen = [b'"close": 5.0' in inputs[START + n * MINUTE].payload for n in range(4)]
+        seen = [b'"close":5.0' in inputs[START + n * MINUTE].payload for n in range(4)]
         assert seen == [False, False, True, True]
         assert audit(runtime.store.database, START + 4 * MINUTE) == []
 
