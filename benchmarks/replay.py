@@ -112,14 +112,18 @@ def pack_of(horizons: int) -> dict[str, Any]:
             "scope_key": f"BTC-{seconds}s",
             "scope_template": {**config["scope_template"], "horizon_seconds": seconds},
         }
-        for seconds in range(60, 60 * horizons + 1, 60)
+        for seconds in seconds_of(horizons)
     ]
     return pack
 
 
+def seconds_of(horizons: int) -> Sequence[int]:
+    return range(60, 60 * horizons + 1, 60)
+
+
 def bare_calls(runtime: Runtime, windows: list[Window], horizons: int, workers: int) -> float:
     """Seconds for the same calls alone, by as many workers: fresh models a window, one message an instant."""
-    work = partial(calls_of, [Call(["BTC", seconds, 60]) for seconds in range(60, 60 * horizons + 1, 60)])
+    work = partial(calls_of, [Call(["BTC", seconds, 60]) for seconds in seconds_of(horizons)])
     if workers == 1:
         return work(runtime, windows)
     with started(runtime, workers) as pool:

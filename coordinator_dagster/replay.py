@@ -1,6 +1,6 @@
 """Run the whole loop over past windows, without Dagster around it: the same stages, in bulk."""
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future
 from contextlib import closing
@@ -69,15 +69,18 @@ def _in_turn(runtime: Runtime, windows: Sequence[Window], report: ReplayReport) 
 
 def _ahead(runtime: Runtime, windows: Sequence[Window], report: ReplayReport, count: int) -> Asking:
     with started(runtime, count) as workers:
-        before: list[Window] = []
-        coming: list[Future[Asked]] = []
-        for some in [*stretches(windows, FEW * ROUNDS * count), []]:
-            asked, last = coming, before
-            if some:
-                report.records += runtime.ingest(some).new
-                coming, before = workers.do(_ask, some), some
-            if last:
-                yield last, [one.result() for one in asked]
+        coming: deque[tuple[list[Window], list[Future[Asked]]]] = deque()
+        for some in stretches(windows, FEW * ROUNDS * count):
+            report.records += runtime.ingest(some).new
+            coming.append((some, workers.do(_ask, some)))
+            if len(coming) > 1:
+                yield _answered(*coming.popleft())
+        if coming:
+            yield _answered(*coming.popleft())
+
+
+def _answered(windows: list[Window], asked: list[Future[Asked]]) -> tuple[list[Window], list[Asked]]:
+    return windows, [one.result() for one in asked]
 
 
 def _ask(runtime: Runtime, windows: Sequence[Window]) -> Asked:

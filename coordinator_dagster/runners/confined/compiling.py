@@ -80,7 +80,7 @@ def _read(reader: int, until: float) -> bytes:
         if not more:
             break
         data += more
-    return data[4:] if data and len(data) == 4 + int.from_bytes(data[:4], "big") else b""
+    return data[4:] if len(data) == 4 + int.from_bytes(data[:4], "big") else b""
 
 
 class _Loader(SourceFileLoader):
