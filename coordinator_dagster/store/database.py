@@ -68,7 +68,16 @@ class Database:
         event.listen(self.engine, "connect", _fast_json)
         event.listen(self.engine, "connect", _fast_compression)
         event.listen(self.engine, "checkin", _note_use)
-        event.listen(self.engine, "checkout", _look_again)
+        event.listen(self.engine, "checkout", self._look_again)
+
+    def _look_again(self, connection: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:
+        """A connection that nobody used for a while may be dead: then the pool takes another."""
+        if time.monotonic() - record.info.get("used", time.monotonic()) < IDLE_SECONDS:
+            return
+        try:
+            self.engine.dialect.do_ping(connection)
+        except psycopg2.Error as error:
+            raise DisconnectionError from error
 
     def read(self, sql: str, within: Connection | None = None, /, **parameters: Any) -> Sequence[Row[*tuple[Any, ...]]]:
         """The rows of a query; `within` a transaction, as that one sees them."""
@@ -205,18 +214,6 @@ def _fast_compression(connection: Any, _record: Any) -> None:
 
 def _note_use(_connection: Any, record: ConnectionPoolEntry) -> None:
     record.info["used"] = time.monotonic()
-
-
-def _look_again(connection: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:
-    """A connection that nobody used for a while may be dead: then the pool takes another."""
-    if time.monotonic() - record.info.get("used", time.monotonic()) < IDLE_SECONDS:
-        return
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("select 1")
-        connection.rollback()
-    except psycopg2.Error as error:
-        raise DisconnectionError from error
 
 
 def _send(cursor: Any, statement: str, buffer: io.StringIO) -> None:
