@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 from coordinator_dagster.bulk import bulk
 from coordinator_dagster.replay_workers import FEW, started
-from coordinator_dagster.runtime import WINDOWS_AT_ONCE, Runtime
+from coordinator_dagster.runtime import Runtime
 from coordinator_dagster.stages.inputs import InputsReport
 from coordinator_dagster.stages.predict import PredictReport
-from coordinator_dagster.windows import Window, stretches
+from coordinator_dagster.windows import WINDOWS_AT_ONCE, Window, stretches
 
 Asked = tuple[InputsReport, PredictReport]
 Asking = Generator[tuple[list[Window], list[Asked]], None, None]

@@ -19,9 +19,6 @@ from coordinator_dagster.stages.ingest import IngestReport, contest_series
 from coordinator_dagster.store.store import Store, open_as_it_stands, open_store
 from coordinator_dagster.windows import Window
 
-# How much of the past one pass works on: a day bounds the memory, and is enough for bulk.
-WINDOWS_AT_ONCE = 24
-
 
 def open_feed(competition: Competition, clock: Clock | None = None, patience: float | None = None) -> Feed:
     """The feed of FEED_PROVIDER, for FEED_ASSETS or else for the pack's; UserError for what it lacks.

@@ -8,6 +8,7 @@ from slots.tape import boundary
 
 KEY_FORMATS = {"hour": "%Y-%m-%d-%H:%M", "day": "%Y-%m-%d"}
 LENGTHS = {"hour": timedelta(hours=1), "day": timedelta(days=1)}
+WINDOWS_AT_ONCE = 24  # of the past, in one pass: a day bounds the memory, and is enough for bulk
 
 
 @dataclass(frozen=True, slots=True, order=True)

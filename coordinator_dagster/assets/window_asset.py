@@ -8,9 +8,9 @@ import dagster as dg
 
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.partitions import window_partitions, windows_of
-from coordinator_dagster.runtime import WINDOWS_AT_ONCE, Runtime
+from coordinator_dagster.runtime import Runtime
 from coordinator_dagster.store.summaries import summarize
-from coordinator_dagster.windows import Window, stretches
+from coordinator_dagster.windows import WINDOWS_AT_ONCE, Window, stretches
 
 Step = Callable[..., Any]  # (Runtime, Sequence[Window], **options)
 # The assets whose rows carry the version of the scoring slots.

@@ -7,10 +7,10 @@ from datetime import datetime
 from coordinator_dagster.audit.queries import END
 from coordinator_dagster.errors import UserError
 from coordinator_dagster.feeds.base import Feed
-from coordinator_dagster.runtime import WINDOWS_AT_ONCE, Runtime
+from coordinator_dagster.runtime import Runtime
 from coordinator_dagster.store.scratch import Difference, differences, scratch_schema
 from coordinator_dagster.store.store import Store
-from coordinator_dagster.windows import Window, stretches
+from coordinator_dagster.windows import WINDOWS_AT_ONCE, Window, stretches
 from slots.market import Kind, MarketRecord, Series
 from slots.tape import EPOCH
 

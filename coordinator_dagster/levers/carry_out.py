@@ -9,9 +9,9 @@ from sqlalchemy import Connection
 from coordinator_dagster.errors import UserErrors
 from coordinator_dagster.levers.request import Request, record_at, request_faults
 from coordinator_dagster.replay import replay
-from coordinator_dagster.runtime import WINDOWS_AT_ONCE, Runtime
+from coordinator_dagster.runtime import Runtime
 from coordinator_dagster.schedule import last_truth
-from coordinator_dagster.windows import stretches
+from coordinator_dagster.windows import WINDOWS_AT_ONCE, stretches
 from slots.tape import EPOCH
 
 Span = tuple[datetime, datetime]

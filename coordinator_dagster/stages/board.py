@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.packs import Pack
 from coordinator_dagster.schedule import Schedule
 from coordinator_dagster.stages.numbers import is_number, not_json
-from coordinator_dagster.windows import Window
+from coordinator_dagster.windows import WINDOWS_AT_ONCE, Window, stretches
 from slots.loader import Slot, SlotFailure
 from slots.views import ModelView, Rollup
 
@@ -46,14 +47,18 @@ def aggregate(competition: Competition, store: Store, windows: Sequence[Window])
     affected, report = _affected(competition, store, windows, boards.version), BoardReport()
     look_back = competition.pack.look_back
     every = store.scores.rollups(affected[0].end - look_back, affected[-1].end, boards.version)
-    for window in affected:
-        rollups = [one for one in every if window.end - look_back < one.window_end <= window.end]
-        entries = _aggregate(boards, window, rollups)
-        store.boards.put_model_scores(window, boards.version, entries)
-        report.windows, report.listed = report.windows + 1, len(entries)
-        if window == affected[-1]:
-            store.boards.put_latest_scores(entries, _by_scope(boards, window, rollups), window.end)
+    for some in stretches(affected, WINDOWS_AT_ONCE):
+        entries = {window: _aggregate(boards, window, _looked_back_on(every, window, look_back)) for window in some}
+        store.boards.put_model_scores(entries, boards.version)
+        report.windows, report.listed = report.windows + len(some), len(entries[some[-1]])
+    last = affected[-1]
+    by_scope = _by_scope(boards, last, _looked_back_on(every, last, look_back))
+    store.boards.put_latest_scores(entries[last], by_scope, last.end)
     return report
+
+
+def _looked_back_on(rollups: Sequence[Rollup], window: Window, look_back: timedelta) -> list[Rollup]:
+    return [one for one in rollups if window.end - look_back < one.window_end <= window.end]
 
 
 def _affected(competition: Competition, store: Store, windows: Sequence[Window], version: str) -> list[Window]:
@@ -132,20 +137,23 @@ def rank(competition: Competition, store: Store, windows: Sequence[Window], inte
     version, report, schedule = competition.score_version(), BoardReport(), store.schedule(competition)
     affected = _affected(competition, store, windows, version)
     final = set() if interim else _final_windows(competition, store, schedule, affected)
-    for window in affected:
-        entries = store.boards.model_scores(window, version)
-        unranked = {one["model_id"]: _unranked_because(competition.pack, schedule, window, one) for one in entries}
-        ranked = _rank(slot, entries, unranked)
-        store.boards.put_leaderboard(window, version, ranked, window in final, {"schema": "1"})
-        report.windows += 1
-        report.final += window in final
-        report.ranked, report.listed = sum(one["rank"] is not None for one in ranked), len(ranked)
+    for some in stretches(affected, WINDOWS_AT_ONCE):
+        entries = store.boards.model_scores(some, version)
+        ranked = {one: _rank(competition.pack, schedule, slot, one, entries[one.start]) for one in some}
+        store.boards.put_leaderboards(ranked, version, final, {"schema": "1"})
+        report.windows += len(some)
+        report.final += len(final.intersection(some))
+        newest = ranked[some[-1]]
+        report.ranked, report.listed = sum(one["rank"] is not None for one in newest), len(newest)
     store.boards.show_version(version, competition.version_detail(), competition.pack.look_back)
     return report
 
 
-def _rank(slot: Slot, entries: list[dict[str, Any]], unranked: Mapping[str, str | None]) -> list[dict[str, Any]]:
+def _rank(
+    pack: Pack, schedule: Schedule, slot: Slot, window: Window, entries: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
     """The eligible by the slot; below them, with the reason, those who are not."""
+    unranked = {one["model_id"]: _unranked_because(pack, schedule, window, one) for one in entries}
     eligible = [entry for entry in entries if not unranked[entry["model_id"]]]
     ranked = slot(entries=eligible)
     if fault := ranking_fault(ranked, eligible):

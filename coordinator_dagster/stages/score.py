@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from operator import attrgetter
+from typing import TYPE_CHECKING
 
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.packs import Pack
@@ -15,7 +15,6 @@ from coordinator_dagster.stages.facts import ScoreRow, Unscored
 from coordinator_dagster.stages.numbers import LARGEST_SCORE, is_score
 from coordinator_dagster.windows import Window
 from slots.loader import Slot, SlotFailure
-from slots.views import Rollup
 
 if TYPE_CHECKING:
     from coordinator_dagster.store.store import Store
@@ -47,11 +46,14 @@ def score(competition: Competition, store: Store, windows: Sequence[Window]) -> 
     if not forecasts:
         return report
     scores: list[ScoreRow] = []
-    for _, cycle in groupby(forecasts, key=lambda one: (one.performed_at, one.config_id)):
+    touched: set[Window] = set()
+    for (_, _, resolvable_at), cycle in groupby(
+        forecasts, key=attrgetter("performed_at", "config_id", "resolvable_at")
+    ):
         scores += _score_cycle(competition.pack, slot, list(cycle), report)
-    grid = competition.windows
-    report.touched = sorted({grid.resolving(moment) for moment in {one.resolvable_at for one in forecasts}})
-    store.scores.add(scores, version, report.touched, _rollups)
+        touched.add(competition.windows.resolving(resolvable_at))
+    report.touched = sorted(touched)
+    store.scores.add(scores, version, report.touched)
     count = Counter(one.status for one in scores)
     report.scored, report.charged, report.exempt = count["SCORED"], count["CHARGED"], count["EXEMPT"]
     return report
@@ -129,22 +131,3 @@ def charge(pack: Pack, values: Sequence[float]) -> tuple[float, str]:
     best_first = sorted(values, reverse=pack.score_direction == "desc")
     rank = -(-pack.missing.percentile * len(values) // 100)  # rounded up, in whole numbers
     return best_first[rank - 1], f"the {pack.missing.percentile}th percentile of {len(values)} answers"
-
-
-def _rollups(window: Window, rows: Sequence[Any]) -> Iterable[Rollup]:
-    """The sums of a window's scores, which come by model and scope."""
-    for (model_id, scope_key), group in groupby(rows, key=lambda row: (row.model_id, row.scope_key)):
-        own = list(group)
-        values = [row.score_value for row in own if row.score_value is not None]
-        yield Rollup(
-            model_id,
-            scope_key,
-            window.start,
-            window.end,
-            due=sum(row.due for row in own),
-            answered=sum(row.due and row.answered for row in own),
-            scored=len(values),
-            charged=sum(row.status == "CHARGED" for row in own),
-            total=math.fsum(values),
-            total_squares=math.fsum(value * value for value in values),
-        )

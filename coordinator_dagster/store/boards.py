@@ -1,6 +1,6 @@
 """Model scores, leaderboards, the version they show, and the report's schema."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -45,43 +45,51 @@ class BoardTables:
         )
         return [row.window_start for row in rows]
 
-    def put_model_scores(self, window: Window, version: str, entries: Sequence[dict[str, Any]]) -> None:
-        """A window's entries, one row a model; rows that say the same stay untouched."""
+    def put_model_scores(self, boards: Mapping[Window, Sequence[dict[str, Any]]], version: str) -> None:
+        """The entries of these windows, one row a model; rows that say the same stay untouched."""
+        rows = [(window, entry) for window, entries in boards.items() for entry in entries]
+        parameters = {
+            "version": version,
+            "windows": [window.start for window in boards],
+            "starts": [window.start for window, _ in rows],
+            "nows": [window.end for window, _ in rows],
+            "ids": [entry["model_id"] for _, entry in rows],
+            "payloads": [orjson.dumps(entry).decode() for _, entry in rows],
+        }
         with self._database.transaction() as connection:
             connection.execute(
                 text(
-                    "delete from model_scores where window_start = :start and version = :version "
-                    "and model_id <> all(:ids)"
+                    "delete from model_scores where version = :version and window_start = any(:windows) "
+                    "and (window_start, model_id) not in "
+                    " (select * from unnest(cast(:starts as timestamptz[]), cast(:ids as text[])))"
                 ),
-                {"start": window.start, "version": version, "ids": [one["model_id"] for one in entries]},
+                parameters,
             )
             connection.execute(
                 text(
-                    "insert into model_scores (model_id, score_payload_jsonb, computed_at, window_start, version) "
-                    "select id, cast(payload as jsonb), :now, :start, :version "
-                    "from unnest(cast(:ids as text[]), cast(:payloads as text[])) entry(id, payload) "
+                    "insert into model_scores (window_start, computed_at, model_id, score_payload_jsonb, version) "
+                    "select start, now, id, cast(payload as jsonb), :version "
+                    "from unnest(cast(:starts as timestamptz[]), cast(:nows as timestamptz[]), "
+                    " cast(:ids as text[]), cast(:payloads as text[])) entry(start, now, id, payload) "
                     "on conflict (window_start, version, model_id) do update "
                     "set score_payload_jsonb = excluded.score_payload_jsonb "
                     "where model_scores.score_payload_jsonb <> excluded.score_payload_jsonb"
                 ),
-                {
-                    "ids": [entry["model_id"] for entry in entries],
-                    "payloads": [orjson.dumps(entry).decode() for entry in entries],
-                    "now": window.end,
-                    "start": window.start,
-                    "version": version,
-                },
+                parameters,
             )
 
-    def model_scores(self, window: Window, version: str) -> list[dict[str, Any]]:
-        """A window's entries by model id."""
+    def model_scores(self, windows: Sequence[Window], version: str) -> dict[datetime, list[dict[str, Any]]]:
+        """The entries of these windows by its start, then by model id."""
         rows = self._database.read(
-            "select score_payload_jsonb from model_scores where window_start = :start and version = :version "
-            "order by model_id",
-            start=window.start,
+            "select window_start, score_payload_jsonb from model_scores "
+            "where window_start = any(:starts) and version = :version order by window_start, model_id",
+            starts=[window.start for window in windows],
             version=version,
         )
-        return [row.score_payload_jsonb for row in rows]
+        found: dict[datetime, list[dict[str, Any]]] = {window.start: [] for window in windows}
+        for start, entry in rows:
+            found[start].append(entry)
+        return found
 
     def put_latest_scores(
         self,
@@ -109,32 +117,33 @@ class BoardTables:
                     },
                 )
 
-    def put_leaderboard(
+    def put_leaderboards(
         self,
-        window: Window,
+        boards: Mapping[Window, Sequence[dict[str, Any]]],
         version: str,
-        entries: Sequence[dict[str, Any]],
-        final: bool,
+        final: Set[Window],
         meta: dict[str, Any],
     ) -> None:
-        """A window's board; one that says the same stays untouched."""
+        """The boards of these windows; one that says the same stays untouched."""
         with self._database.transaction() as connection:
             connection.execute(
                 text(
-                    "insert into leaderboards (entries_jsonb, meta_jsonb, window_start, computed_at, final, "
-                    " version) values (cast(:entries as jsonb), cast(:meta as jsonb), :start, :now, :final, "
-                    " :version) on conflict (window_start, version) do update set "
+                    "insert into leaderboards (window_start, computed_at, final, entries_jsonb, meta_jsonb, version) "
+                    "select start, now, final, cast(entries as jsonb), cast(:meta as jsonb), :version "
+                    "from unnest(cast(:starts as timestamptz[]), cast(:nows as timestamptz[]), "
+                    " cast(:finals as boolean[]), cast(:entries as text[])) board(start, now, final, entries) "
+                    "on conflict (window_start, version) do update set "
                     " entries_jsonb = excluded.entries_jsonb, meta_jsonb = excluded.meta_jsonb, "
                     " final = excluded.final, created_at = now() "
                     "where (leaderboards.entries_jsonb, leaderboards.meta_jsonb, leaderboards.final) "
                     " is distinct from (excluded.entries_jsonb, excluded.meta_jsonb, excluded.final)"
                 ),
                 {
-                    "entries": orjson.dumps(list(entries)).decode(),
+                    "starts": [window.start for window in boards],
+                    "nows": [window.end for window in boards],
+                    "finals": [window in final for window in boards],
+                    "entries": [orjson.dumps(entries).decode() for entries in boards.values()],
                     "meta": orjson.dumps(meta).decode(),
-                    "start": window.start,
-                    "now": window.end,
-                    "final": final,
                     "version": version,
                 },
             )

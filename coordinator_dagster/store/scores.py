@@ -1,8 +1,8 @@
 """`scores`, one per forecast and version, and their `score_rollups` per hour."""
 
-from collections.abc import Callable, Iterable, Sequence
+import math
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection, text
 
@@ -40,8 +40,14 @@ ROLLUP_COLUMNS = (
     "score_sum_squares",
 )
 
-# Makes a window's rollups of its scores, which come ordered by model, scope, time and config.
-Summarize = Callable[[Window, Sequence[Any]], Iterable[Rollup]]
+SUMMED = (
+    "select model_id, scope_key, w.start, w.until, count(*) filter (where due), "
+    " count(*) filter (where due and answered), count(score_value), count(*) filter (where status = 'CHARGED'), "
+    " coalesce(array_agg(score_value) filter (where score_value is not null), '{}') as values "
+    "from unnest(cast(:starts as timestamptz[]), cast(:ends as timestamptz[])) w(start, until) join scores "
+    " on version = :version and resolvable_at > w.start and resolvable_at <= w.until "
+    "group by model_id, scope_key, w.start, w.until"
+)
 
 
 class ScoreTables:
@@ -67,7 +73,7 @@ class ScoreTables:
         )
         return [Unscored(*row) for row in rows]
 
-    def add(self, scores: Sequence[ScoreRow], version: str, touched: Sequence[Window], summarize: Summarize) -> None:
+    def add(self, scores: Sequence[ScoreRow], version: str, touched: Sequence[Window]) -> None:
         """Store scores, ordered by time, and renew the rollups of the windows they fall in: both or neither."""
         first, last = scores[0].forecast.performed_at, scores[-1].forecast.performed_at
         self._database.ensure_months("scores", first, last)
@@ -96,39 +102,23 @@ class ScoreTables:
                     for one in scores
                 ),
             )
-            for window in touched:
-                self._renew_rollups(connection, window, version, summarize)
+            self._renew_rollups(connection, touched, version)
 
-    def _renew_rollups(self, connection: Connection, window: Window, version: str, summarize: Summarize) -> None:
-        span = {"version": version, "start": window.start, "end": window.end}
-        connection.execute(text("delete from score_rollups where version = :version and window_end = :end"), span)
-        rows = connection.execute(
-            text(
-                "select model_id, scope_key, status, score_value, due, answered from scores "
-                "where version = :version and resolvable_at > :start and resolvable_at <= :end "
-                "order by model_id, scope_key, performed_at, prediction_config_id"
-            ),
-            span,
-        ).all()
+    def _renew_rollups(self, connection: Connection, windows: Sequence[Window], version: str) -> None:
+        """The sums are made here: those of PostgreSQL would depend on the order of the scores."""
+        starts, ends = [one.start for one in windows], [one.end for one in windows]
+        connection.execute(
+            text("delete from score_rollups where version = :version and window_end = any(:ends)"),
+            {"version": version, "ends": ends},
+        )
+        rows = connection.execute(text(SUMMED), {"version": version, "starts": starts, "ends": ends})
         self._database.copy(
             connection,
             "score_rollups",
             ROLLUP_COLUMNS,
             (
-                (
-                    version,
-                    one.model_id,
-                    one.scope_key,
-                    one.window_start,
-                    one.window_end,
-                    one.due,
-                    one.answered,
-                    one.scored,
-                    one.charged,
-                    one.total,
-                    one.total_squares,
-                )
-                for one in summarize(window, rows)
+                (version, *counted, math.fsum(values), math.fsum(value * value for value in values))
+                for *counted, values in rows
             ),
         )
 

@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import text
 
 from coordinator_dagster.competition import Competition
-from coordinator_dagster.runtime import WINDOWS_AT_ONCE, open_runtime
-from coordinator_dagster.windows import Window, stretches
+from coordinator_dagster.runtime import open_runtime
+from coordinator_dagster.windows import WINDOWS_AT_ONCE, Window, stretches
 from tests.conftest import PROJECT
 from tests.oracle.settling import settle
 from tests.tables import settled_tables
