@@ -24,7 +24,7 @@ def provide_raw_input(
         "symbol": asset,
         "asof_ts": int(now.timestamp()),
         "candles_1m": [
-            {"ts": _seconds(candle.ts_event), **candle.values}
+            dict(candle.values, ts=_seconds(candle.ts_event))
             for candle in tape.last(asset, "candle", "1m", candles_window)
         ],
     }

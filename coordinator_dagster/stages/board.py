@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -77,11 +78,14 @@ def _aggregate(boards: _Boards, window: Window, rollups: Sequence[Rollup]) -> li
     found = slot(**offered)
     if fault := entries_fault(found, models):
         raise SlotFailure(f"{slot.at}: {fault}")
-    entries = []
+    entries, due, answered = [], Counter[str](), Counter[str]()
+    for rollup in rollups:
+        due[rollup.model_id] += rollup.due
+        answered[rollup.model_id] += rollup.answered
     for entry in sorted(found, key=lambda one: one["model_id"]):
         score = {"payload": {}, **entry["score"]}
         score["ranking"] = {"direction": pack.score_direction, **score["ranking"]}
-        score["payload"] |= _coverage(rollups, entry["model_id"])
+        score["payload"] |= _coverage(due[entry["model_id"]], answered[entry["model_id"]])
         entries.append({**entry, "score": score})
     return entries
 
@@ -110,9 +114,7 @@ def entries_fault(found: Any, models: Mapping[str, ModelView]) -> str | None:
     return None if len(set(ids)) == len(ids) else "more than one entry for a model"
 
 
-def _coverage(rollups: Sequence[Rollup], model_id: str) -> dict[str, Any]:
-    own = [rollup for rollup in rollups if rollup.model_id == model_id]
-    due, answered = sum(one.due for one in own), sum(one.answered for one in own)
+def _coverage(due: int, answered: int) -> dict[str, Any]:
     return {"due": due, "answered": answered, "coverage": answered / due if due else None}
 
 

@@ -94,13 +94,14 @@ class Database:
         """COPY rows into a table; returns how many. Lists and dicts become JSON, `bytes` are JSON already."""
         cursor = connection.connection.cursor()
         statement = f"copy {table} ({', '.join(columns)}) from stdin"
-        count, buffer = 0, io.StringIO()
+        count, buffer = 0, io.BytesIO()
         for row in rows:
-            buffer.write("\t".join([_WRITTEN.get(type(value), _other)(value) for value in row]) + "\n")
+            line = "\t".join([_WRITTEN.get(type(value), _other)(value) for value in row]) + "\n"
+            buffer.write(line.encode())
             count += 1
             if buffer.tell() > COPY_CHUNK:
                 _send(cursor, statement, buffer)
-                buffer = io.StringIO()
+                buffer = io.BytesIO()
         if buffer.tell():
             _send(cursor, statement, buffer)
         return count
@@ -216,9 +217,9 @@ def _note_use(_connection: Any, record: ConnectionPoolEntry) -> None:
     record.info["used"] = time.monotonic()
 
 
-def _send(cursor: Any, statement: str, buffer: io.StringIO) -> None:
+def _send(cursor: Any, statement: str, buffer: io.BytesIO) -> None:
     buffer.seek(0)
-    cursor.copy_expert(statement, buffer)
+    cursor.copy_expert(statement, buffer, 1 << 16)
 
 
 def _other(value: Any) -> str:

@@ -40,13 +40,16 @@ ROLLUP_COLUMNS = (
     "score_sum_squares",
 )
 
+# Lateral: as a join, a server without statistics reads all of history for every window.
 SUMMED = (
-    "select model_id, scope_key, w.start, w.until, count(*) filter (where due), "
-    " count(*) filter (where due and answered), count(score_value), count(*) filter (where status = 'CHARGED'), "
-    " coalesce(array_agg(score_value) filter (where score_value is not null), '{}') as values "
-    "from unnest(cast(:starts as timestamptz[]), cast(:ends as timestamptz[])) w(start, until) join scores "
-    " on version = :version and resolvable_at > w.start and resolvable_at <= w.until "
-    "group by model_id, scope_key, w.start, w.until"
+    "select model_id, scope_key, w.start, w.until, due, answered, scored, charged, values "
+    "from unnest(cast(:starts as timestamptz[]), cast(:ends as timestamptz[])) w(start, until) cross join lateral ("
+    " select model_id, scope_key, count(*) filter (where due) as due, "
+    "  count(*) filter (where due and answered) as answered, count(score_value) as scored, "
+    "  count(*) filter (where status = 'CHARGED') as charged, "
+    "  coalesce(array_agg(score_value) filter (where score_value is not null), '{}') as values "
+    " from scores where version = :version and resolvable_at > w.start and resolvable_at <= w.until "
+    " group by model_id, scope_key) summed"
 )
 
 
