@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,8 +17,9 @@ from coordinator_dagster.competition import Competition
 from coordinator_dagster.errors import UserError, UserErrors
 from coordinator_dagster.feeds.archive_files import BadFile
 from coordinator_dagster.replay import replay
-from coordinator_dagster.replay_workers import MOST, WORTH_IT, default_workers
-from coordinator_dagster.runtime import open_runtime
+from coordinator_dagster.replay_workers import MOST, WORTH_IT, default_workers, started
+from coordinator_dagster.runtime import Runtime, open_runtime
+from coordinator_dagster.windows import Window
 from slots.loader import SlotErrors, SlotFailure
 from tests.tables import settled_tables
 
@@ -44,6 +45,21 @@ def test_several_workers_come_to_the_same_tables(competition: Make) -> None:
             assert report.statuses == {"SUCCESS": 1800}
             tables.append(settled_tables(runtime.store))
     assert tables[0] == tables[1]
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="not every system has shares of processors")
+def test_the_processors_are_shared_out_among_the_workers(competition: Make) -> None:
+    made = competition(**HOURS)
+    with open_runtime(made) as runtime, started(runtime, 2) as workers:
+        windows = made.windows.between(made.start, made.settings.competition_end)
+        shares = {one.result() for one in workers.do(share_of, windows)}
+    assert frozenset().union(*shares) == os.sched_getaffinity(0)
+    assert sum(map(len, shares)) == len(os.sched_getaffinity(0)) or len(os.sched_getaffinity(0)) == 1
+
+
+def share_of(_runtime: Runtime, _windows: Sequence[Window]) -> frozenset[int]:
+    time.sleep(0.5)  # the other worker, too, is to have some
+    return frozenset(os.sched_getaffinity(0))
 
 
 def test_what_a_slot_raises_in_a_worker_ends_the_replay_and_leaves_no_worker(competition: Make, tmp_path: Path) -> None:
@@ -86,10 +102,10 @@ def test_workers_and_their_models_end_with_a_replay_that_is_killed(competition: 
 def test_there_is_a_worker_for_a_processor_where_it_is_worth_its_start(
     competition: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    monkeypatch.setattr("coordinator_dagster.replay_workers._processors", lambda: list(range(4)))
     made = competition()
     assert [default_workers(made, n) for n in (1, 2 * WORTH_IT - 1, 2 * WORTH_IT, 9999)] == [1, 1, 2, 4]
-    monkeypatch.setattr(os, "cpu_count", lambda: 400)
+    monkeypatch.setattr("coordinator_dagster.replay_workers._processors", lambda: list(range(400)))
     assert default_workers(made, 9999) == MOST
     assert default_workers(competition(model_runner="grpc"), 9999) == 1
 
