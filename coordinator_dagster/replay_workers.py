@@ -71,7 +71,7 @@ def _do(work: Work[T], windows: Sequence[Window]) -> T:
     return work(_mine, windows)
 
 
-def _begin(competition: Competition, url: str, shares: "SimpleQueue[list[int]]") -> None:
+def _begin(competition: Competition, url: str, shares: SimpleQueue[list[int]]) -> None:
     """A worker's first act. It ends with who started it, be that killed.
 
     With its models it keeps to its share of the processors: two that talk every millisecond wake each other there in

@@ -47,11 +47,10 @@ def score(competition: Competition, store: Store, windows: Sequence[Window]) -> 
         return report
     scores: list[ScoreRow] = []
     touched: set[Window] = set()
-    for (_, _, resolvable_at), cycle in groupby(
-        forecasts, key=attrgetter("performed_at", "config_id", "resolvable_at")
-    ):
-        scores += _score_cycle(competition.pack, slot, list(cycle), report)
-        touched.add(competition.windows.resolving(resolvable_at))
+    for _, group in groupby(forecasts, key=attrgetter("performed_at", "config_id")):
+        cycle = list(group)
+        scores += _score_cycle(competition.pack, slot, cycle, report)
+        touched.add(competition.windows.resolving(cycle[0].resolvable_at))
     report.touched = sorted(touched)
     store.scores.add(scores, version, report.touched)
     count = Counter(one.status for one in scores)

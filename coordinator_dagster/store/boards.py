@@ -79,7 +79,7 @@ class BoardTables:
             )
 
     def model_scores(self, windows: Sequence[Window], version: str) -> dict[datetime, list[dict[str, Any]]]:
-        """The entries of these windows by its start, then by model id."""
+        """The entries of each of these windows, by its start; in order of model id."""
         rows = self._database.read(
             "select window_start, score_payload_jsonb from model_scores "
             "where window_start = any(:starts) and version = :version order by window_start, model_id",

@@ -25,6 +25,7 @@ from slots.tape import TapeAway
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 COPY_CHUNK = 16 * 1024 * 1024
+COPY_READ = 1 << 16  # bytes handed to the driver at a time: its 8192 are several for one input
 OLDEST_SERVER = 150000
 IDLE_SECONDS = 1.0  # a connection used since is not tried before it is used again
 # A server that vanished without a word is noticed within some ten seconds, as a lease runs out.
@@ -219,7 +220,7 @@ def _note_use(_connection: Any, record: ConnectionPoolEntry) -> None:
 
 def _send(cursor: Any, statement: str, buffer: io.BytesIO) -> None:
     buffer.seek(0)
-    cursor.copy_expert(statement, buffer, 1 << 16)
+    cursor.copy_expert(statement, buffer, COPY_READ)
 
 
 def _other(value: Any) -> str:
