@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -10,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from coordinator_dagster.errors import UserError
+from coordinator_dagster.overrides import read_overrides, slot_paths
 from coordinator_dagster.packs import Pack, PredictionConfig, read_pack
 from coordinator_dagster.schedule import last_truth
-from coordinator_dagster.settings import Settings, read_settings, read_spec, slot_paths
+from coordinator_dagster.settings import Settings, read_settings
 from coordinator_dagster.stages.suspension import SuspensionRule, Suspensions
 from coordinator_dagster.windows import LENGTHS, Window, WindowGrid
 from slots.contracts import SLOT_NAMES
@@ -137,7 +139,9 @@ def default_home() -> Path:
 def read_competition(home: Path | None = None) -> Competition:
     """The competition configured in `home`; UserErrors with every fault of the first broken file."""
     home = home or default_home()
-    settings, spec = read_settings(home), read_spec(home)
-    pack = read_pack(settings.pack, spec, "spec.json")
-    paths = slot_paths(home, spec, pack.id, pack.callables)
-    return Competition(home, settings, pack, paths)
+    settings = read_settings(home)
+    overrides, files = read_overrides(home)
+    pack = read_pack(settings.pack, overrides, files)
+    if settings.public_repo and (public := str(settings.public_repo)) not in sys.path:
+        sys.path.append(public)  # its slots, and the base class of its models
+    return Competition(home, settings, pack, slot_paths(home, pack.id, pack.callables))

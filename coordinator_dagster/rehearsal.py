@@ -48,7 +48,7 @@ def rehearse(competition: Competition, folder: Path, info: ModelInfo) -> Rehears
         open_local_runner(competition, folder.parent, Path(logs)) as runner,
     ):
         runner.fresh()
-        for number, given in enumerate(_inputs(competition, slots), 1):
+        for number, given in enumerate(sample_inputs(competition, slots), 1):
             configs = competition.pack.configs
             cycles = prepare(competition.pack, slots, given, configs)
             calls = [Call(**(cycle.call or {})) for cycle in cycles]
@@ -66,7 +66,7 @@ def rehearse(competition: Competition, folder: Path, info: ModelInfo) -> Rehears
     return found
 
 
-def _inputs(competition: Competition, slots: dict[str, Slot]) -> list[StoredInput]:
+def sample_inputs(competition: Competition, slots: dict[str, Slot]) -> list[StoredInput]:
     """The inputs of the sample instants, built by the contest's own slots from the sample tape."""
     pack, window = competition.pack, competition.settings.feed_candles_window
     apart = max(config.every for config in pack.configs)

@@ -1,10 +1,9 @@
 """Every setting of a competition, with where each one came from.
 
-Strongest first: the process environment, `.local.env` in the code location's own folder, for the slots
-`config/callables.env` and `spec.json`, and then the pack.
+Strongest first: the process environment, `.local.env` in the code location's own folder, the defaults here. What the
+folder says over its pack is in `overrides`.
 """
 
-import json
 import os
 import re
 from datetime import UTC, datetime
@@ -16,10 +15,8 @@ from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_va
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from coordinator_dagster.errors import UserErrors
-from coordinator_dagster.faults import nearest, pydantic_faults
+from coordinator_dagster.faults import pydantic_faults
 from coordinator_dagster.runners.sandbox import LAYERS
-from slots.contracts import SLOT_NAMES
-from slots.loader import SlotPath
 from slots.market import Kind, granularity_seconds
 
 RESERVED_NAMES = {"public", "dagster", "information_schema"}
@@ -97,6 +94,10 @@ class Settings(BaseSettings):
     )
     clock_url: str | None = Field(None, description="a venue's clock to follow; unset: the machine's")
     checkpoint_interval_seconds: int | None = Field(None, gt=0, description="live: settle so often; unset: the pack's")
+    public_repo: Path | None = Field(
+        None, description="the participants' repo beside this node; `coordinator contest` writes there"
+    )
+    report_url: str | None = Field(None, description="where participants reach `coordinator report`; in the contest")
     sensors: bool = Field(True, description="live: start and settle by themselves, once the daemon runs")
     failure_webhook_url: SecretStr | None = Field(None, description="failed runs are posted there, as Slack takes it")
     slot_version: str = Field("", description="change it to have everything scored anew")
@@ -188,6 +189,8 @@ def read_settings(home: Path) -> Settings:
     for name in ("model_runner_secure_credentials_dir", "model_runner_gateway_key_file"):
         if path := getattr(settings, name):
             found[name] = home / path
+    if settings.public_repo:
+        found["public_repo"] = (home / settings.public_repo).resolve()
     return settings.model_copy(update=found)
 
 
@@ -203,46 +206,3 @@ def source_of(field: str, home: Path) -> str:
         return "environment"
     file = home / ".local.env"
     return str(file) if any(key.upper() == name for key in dotenv_values(file)) else "default"
-
-
-def read_spec(home: Path) -> dict[str, Any]:
-    """What `spec.json` overrides in the pack: `callables` and `scheduled_prediction_configs`."""
-    path = home / "spec.json"
-    if not path.is_file():
-        return {}
-    try:
-        spec = json.loads(path.read_text())
-    except ValueError as error:
-        raise UserErrors([f"{path}: not JSON: {error}; mend the file"]) from None
-    allowed = {"callables", "scheduled_prediction_configs"}
-    if not isinstance(spec, dict) or set(spec) - allowed:
-        found = sorted(set(spec) - allowed) if isinstance(spec, dict) else type(spec).__name__
-        raise UserErrors([f"{path}: {found}: must be an object with {' or '.join(sorted(allowed))} only; mend it"])
-    return spec
-
-
-def slot_paths(home: Path, spec: dict[str, Any], pack_id: str, callables: dict[str, str]) -> dict[str, SlotPath]:
-    """Each slot's path from the strongest source that names it."""
-    local, file = dotenv_values(home / ".local.env"), home / "config" / "callables.env"
-    named = dotenv_values(file)
-    unknown = sorted(set(named) - set(SLOT_NAMES))
-    if unknown:
-        raise UserErrors(
-            [
-                f"{file}: {name}={named[name] or ''}: {name} is no slot{nearest(name, SLOT_NAMES)}; "
-                f"remove it; the slots are {', '.join(SLOT_NAMES)}"
-                for name in unknown
-            ]
-        )
-    sources = [
-        ("environment", os.environ),
-        (".local.env", local),
-        ("config/callables.env", named),
-        ("spec.json", spec.get("callables", {})),
-        (f"pack {pack_id}", callables),
-    ]
-    found = {}
-    for slot in SLOT_NAMES:
-        source, values = next((name, values) for name, values in sources if values.get(slot))
-        found[slot] = SlotPath(slot, values[slot], source)
-    return found

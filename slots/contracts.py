@@ -54,7 +54,8 @@ def provide_raw_input(
          "candles_1m": [{"ts": 1679615940, "open": ..., "high": ..., "low": ..., "close": ..., "volume": ...}]}
 
     with `ts` the open time in Unix seconds, oldest first, and `"ticks": [{"ts", "price"}]` where the contest
-    lists a tick series.
+    lists a tick series. Where the configs are about several assets, these are of the first, and
+    `"by_asset": {"BTC": {"candles_1m", "ticks"}, ...}` has each.
     """
 
 

@@ -6,34 +6,39 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
+from slots.scoring import score_prediction as score_prediction
 from slots.tape import Tape
 from slots.views import CyclePrediction, ModelView, Rollup
 
 METRIC_HOURS = {"recent": 24, "steady": 72, "anchor": 168}
 RANKED_BY = "anchor"
-BASIS_POINTS = 10_000
 LARGEST_RETURN = 1e6
 
 
 def provide_raw_input(
     now: datetime, tape: Tape, configs: Sequence[Mapping[str, Any]], candles_window: int
 ) -> dict[str, Any]:
-    """The last 1-minute candles of the first config's asset, and its last ticks where they are listed."""
-    asset = configs[0]["scope_template"]["asset"]
-    raw: dict[str, Any] = {
-        "symbol": asset,
-        "asof_ts": int(now.timestamp()),
+    """The last 1-minute candles of the first config's asset, and its last ticks where they are listed.
+
+    Where the configs are about more than one asset, the same of each in `by_asset`.
+    """
+    assets = list(dict.fromkeys(config["scope_template"]["asset"] for config in configs))
+    by_asset = {asset: _of_asset(asset, tape, candles_window) for asset in assets}
+    raw = {"symbol": assets[0], "asof_ts": int(now.timestamp()), **by_asset[assets[0]]}
+    return raw | {"by_asset": by_asset} if len(assets) > 1 else raw
+
+
+def _of_asset(asset: str, tape: Tape, count: int) -> dict[str, Any]:
+    found: dict[str, Any] = {
         "candles_1m": [
-            dict(candle.values, ts=_seconds(candle.ts_event))
-            for candle in tape.last(asset, "candle", "1m", candles_window)
-        ],
+            dict(candle.values, ts=_seconds(candle.ts_event)) for candle in tape.last(asset, "candle", "1m", count)
+        ]
     }
     if tape.has_ticks(asset):
-        raw["ticks"] = [
-            {"ts": tick.ts_event.timestamp(), "price": tick.price}
-            for tick in tape.last(asset, "tick", "1s", candles_window)
+        found["ticks"] = [
+            {"ts": tick.ts_event.timestamp(), "price": tick.price} for tick in tape.last(asset, "tick", "1s", count)
         ]
-    return raw
+    return found
 
 
 @lru_cache(1 << 12)
@@ -83,12 +88,6 @@ def resolve_ground_truth(prediction: CyclePrediction, tape: Tape) -> dict[str, A
         "y_up": change > 0,
         "source": resolved.series.provider,
     }
-
-
-def score_prediction(prediction: dict[str, Any], ground_truth: dict[str, Any]) -> dict[str, Any]:
-    """Minus the absolute error of the return, in basis points: higher is better, 0 is perfect."""
-    error = abs(prediction["value"] - ground_truth["return"])
-    return {"value": -error * BASIS_POINTS, "success": True, "failed_reason": None}
 
 
 def aggregate_model_scores(

@@ -8,7 +8,7 @@ import pytest
 
 from coordinator_dagster.competition import read_competition
 from coordinator_dagster.errors import UserErrors
-from coordinator_dagster.settings import slot_paths
+from coordinator_dagster.overrides import slot_paths
 from slots.contracts import CONTRACTS
 
 SLOT = "SCORING_FUNCTION"
@@ -52,8 +52,8 @@ def test_the_stronger_source_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_slots_are_looked_up_in_the_home_they_are_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     in_callables(tmp_path, monkeypatch)
     callables = dict.fromkeys(CONTRACTS, "a:b")
-    assert slot_paths(tmp_path, {}, "p", callables)[SLOT].path == "from:callables"
-    assert slot_paths(tmp_path / "elsewhere", {}, "p", callables)[SLOT].path == "a:b"
+    assert slot_paths(tmp_path, "p", callables)[SLOT].path == "from:callables"
+    assert slot_paths(tmp_path / "elsewhere", "p", callables)[SLOT].path == "a:b"
 
 
 def test_an_empty_value_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,7 +87,7 @@ def test_unknown_names_in_callables_env_are_refused_all_at_once(tmp_path: Path) 
             '{"series": []}',
             r"spec.json: \['series'\]: must be an object with callables or scheduled_prediction_configs",
         ),
-        ("[]", r"spec.json: list: must be an object"),
+        ("[]", r"spec.json: must be an object, found list; mend it"),
         ("{'callables': {}}", "spec.json: not JSON: .*line 1 column 2.*; mend the file"),
     ],
 )
@@ -96,3 +96,45 @@ def test_a_faulty_spec_is_refused(tmp_path: Path, spec: str, fault: str) -> None
     with pytest.raises(UserErrors, match=fault) as caught:
         read_competition(tmp_path)
     assert "spec.json" in str(caught.value)
+
+
+CONFIG = {
+    "id": "eth-900s",
+    "scope_key": "ETH-900s",
+    "scope_template": {"asset": "ETH", "horizon_seconds": 900, "step_seconds": 900},
+    "schedule": {"every_seconds": 900},
+}
+
+
+def test_a_folder_s_own_pack_needs_neither_slots_nor_schedule_of_its_own(tmp_path: Path) -> None:
+    """A generated node has each in a file of its own."""
+    (tmp_path / "config").mkdir()
+    pack = json.loads((Path(__file__).parents[2] / "packs" / "baseline.json").read_text())
+    callables = pack.pop("callables")
+    del pack["scheduled_prediction_configs"]
+    (tmp_path / "config" / "pack.json").write_text(json.dumps(pack))
+    (tmp_path / ".local.env").write_text("PACK=config/pack.json\n")
+    with pytest.raises(UserErrors, match=r"scheduled_prediction_configs: missing; add it"):
+        read_competition(tmp_path)
+    (tmp_path / "config" / "callables.env").write_text("".join(f"{name}={at}\n" for name, at in callables.items()))
+    (tmp_path / "config" / "scheduled_prediction_configs.json").write_text(json.dumps([CONFIG]))
+    (tmp_path / "spec.json").write_text(json.dumps({"callables": {SLOT: "a:b"}, "scheduled_prediction_configs": []}))
+    found = read_competition(tmp_path)
+    assert [config.id for config in found.pack.configs] == ["eth-900s"], "config/ is stronger than spec.json"
+    assert {one.source for one in found.slot_paths.values()} == {"config/callables.env"}
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("{}", "must be a list, found dict; mend it"),
+        ("[", "not JSON: .*; mend the file"),
+        ("[{}]", r"scheduled_prediction_configs.0.id: missing; add it"),
+    ],
+)
+def test_a_faulty_schedule_file_is_refused_by_its_name(tmp_path: Path, text: str, fault: str) -> None:
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "scheduled_prediction_configs.json").write_text(text)
+    with pytest.raises(UserErrors, match=fault) as caught:
+        read_competition(tmp_path)
+    assert "config/scheduled_prediction_configs.json" in str(caught.value)
