@@ -1,4 +1,4 @@
-"""What the node publishes: `contest.json` and JSON Schemas for participants, columns and charts for the report web app."""
+"""What the node publishes: contest and JSON Schemas for participants, columns and charts for the report web app."""
 
 from pathlib import Path
 from typing import Any

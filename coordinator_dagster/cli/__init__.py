@@ -1,6 +1,8 @@
 """The `coordinator` command: each command is the module, here, of its name."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -42,9 +44,16 @@ def coordinator() -> None:
 
 
 def main() -> None:
-    """Run a command; errors made for people are shown as text, with exit code 1."""
-    try:
+    """Run a command."""
+    with show_to_people():
         app()
+
+
+@contextmanager
+def show_to_people() -> Iterator[None]:
+    """Errors made for people are shown as text, with exit code 1."""
+    try:
+        yield
     except Exception as error:
         if not isinstance(error, _for_people()):
             raise
