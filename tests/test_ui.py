@@ -20,8 +20,8 @@ import psutil
 import pytest
 from sqlalchemy import create_engine, text
 
+from coordinator_dagster.code_location import build_definitions
 from coordinator_dagster.competition import Competition
-from coordinator_dagster.definitions import build_definitions
 from coordinator_dagster.replay import replay
 from coordinator_dagster.runtime import open_runtime
 from coordinator_dagster.settings import Settings

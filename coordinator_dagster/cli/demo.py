@@ -125,7 +125,7 @@ def _fresh_schema(competition: Competition) -> None:
 
 def _run_in_dagster(competition: Competition, windows: Sequence[Window]) -> None:
     """Materialize every asset over the windows, a few runs in all, as the UI would."""
-    from coordinator_dagster.definitions import build_definitions
+    from coordinator_dagster.code_location import build_definitions
 
     definitions = build_definitions(competition)
     quiet = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
