@@ -14,7 +14,7 @@ from coordinator_dagster.errors import UserError
 from coordinator_dagster.overrides import read_overrides, slot_paths
 from coordinator_dagster.packs import Pack, PredictionConfig, read_pack
 from coordinator_dagster.schedule import last_truth
-from coordinator_dagster.settings import Settings, read_settings
+from coordinator_dagster.settings import Settings, read_settings, schema_name
 from coordinator_dagster.stages.suspension import SuspensionRule, Suspensions
 from coordinator_dagster.windows import LENGTHS, Window, WindowGrid
 from slots.contracts import SLOT_NAMES
@@ -46,7 +46,7 @@ class Competition:
     @property
     def schema(self) -> str:
         """The database schema and the prefix of the asset keys."""
-        return self.settings.competition.replace("-", "_")
+        return schema_name(self.settings.competition)
 
     @property
     def start(self) -> datetime:
@@ -138,7 +138,7 @@ def default_home() -> Path:
 
 def read_competition(home: Path | None = None) -> Competition:
     """The competition configured in `home`; UserErrors with every fault of the first broken file."""
-    home = home or default_home()
+    home = home.resolve() if home else default_home()
     settings = read_settings(home)
     overrides, files = read_overrides(home)
     pack = read_pack(settings.pack, overrides, files)

@@ -1,7 +1,7 @@
 """Dagster's own tables: dagster-postgres, connecting only when something is read or written.
 
 So `dagster definitions validate` needs no database, and `dagster dev` in a fresh clone starts the embedded
-one. The URL is DAGSTER_POSTGRES_URL, which `coordinator dev` sets; without it, the schema `dagster` of the
+one. The URL is DAGSTER_POSTGRES_URL, which `coordinator dev` sets; without it, the schema DAGSTER_SCHEMA of the
 competition's database.
 """
 
@@ -16,6 +16,7 @@ from dagster_postgres import DagsterPostgresStorage
 from sqlalchemy import URL, Engine, create_engine, event, make_url, text
 
 from coordinator_dagster.competition import default_home
+from coordinator_dagster.errors import UserError
 from coordinator_dagster.settings import read_settings
 from coordinator_dagster.store.database import with_driver
 from coordinator_dagster.store.embedded import start_embedded
@@ -85,14 +86,22 @@ class NoDefinitionsState(DefsStateStorage[Any], ConfigurableClass):
 
 
 def dagster_url() -> str:
-    """Where Dagster keeps its runs and events; starts the embedded server when nothing else is configured."""
+    """Where Dagster keeps its runs and events; starts the embedded server when nothing else is configured.
+
+    UserError when DAGSTER_SCHEMA is the schema of a competition.
+    """
     if given := os.environ.get("DAGSTER_POSTGRES_URL"):
         return with_driver(given)
     home = default_home()
-    configured = read_settings(home).database_url
+    settings = read_settings(home)
+    configured, schema = settings.database_url, settings.dagster_schema
     url = with_driver(configured.get_secret_value() if configured else start_embedded(home))
     engine = create_engine(url)
     with engine.begin() as connection:
-        connection.execute(text("create schema if not exists dagster"))
+        if connection.scalar(text("select to_regclass(:table)"), {"table": f"{schema}.operator_orders"}):
+            raise UserError(
+                f"DAGSTER_SCHEMA={schema}: a competition has its tables there; choose another, such as {schema}_dagster"
+            )
+        connection.execute(text(f'create schema if not exists "{schema}"'))
     engine.dispose()
-    return make_url(url).update_query_dict({"options": "-csearch_path=dagster"}).render_as_string(hide_password=False)
+    return make_url(url).update_query_dict({"options": f"-csearch_path={schema}"}).render_as_string(hide_password=False)

@@ -1,77 +1,9 @@
-"""The code location: what `dagster dev` and the daemon load. It touches no network, database or slot."""
+"""The code location of the folder in COORDINATOR_HOME, or else of the working directory.
 
-import warnings
-from collections.abc import Callable
+A folder with a `definitions.py` of its own is loaded by that, so that several can be in one Dagster.
+"""
 
-import dagster as dg
-
-from coordinator_dagster.assets.emission_checkpoints import emission_checkpoints
-from coordinator_dagster.assets.ground_truths import ground_truths
-from coordinator_dagster.assets.inference_inputs import inference_inputs
-from coordinator_dagster.assets.leaderboard import leaderboard
-from coordinator_dagster.assets.market_records import market_records
-from coordinator_dagster.assets.model_scores import model_scores
-from coordinator_dagster.assets.predictions import predictions
-from coordinator_dagster.assets.report_schema import report_schema
-from coordinator_dagster.assets.scores import scores
-from coordinator_dagster.assets.tape_archive import tape_archive
-from coordinator_dagster.checks.asset_checks import asset_checks
-from coordinator_dagster.competition import Competition, read_competition
-from coordinator_dagster.jobs import checks_job, emission_job, loop_job, order_job
-from coordinator_dagster.live_job import live_job
-from coordinator_dagster.resources import runtime_resource
-from coordinator_dagster.retention_job import retention_job
-from coordinator_dagster.schedules.retention import retention_schedule
-from coordinator_dagster.sensors.failure import failure_sensor
-from coordinator_dagster.sensors.kept import KeptRuntime
-from coordinator_dagster.sensors.live_runs import live_run_sensor
-from coordinator_dagster.sensors.watermark import watermark_sensor
-
-ASSETS: tuple[Callable[[Competition], dg.AssetsDefinition], ...] = (
-    market_records,
-    inference_inputs,
-    predictions,
-    ground_truths,
-    scores,
-    model_scores,
-    leaderboard,
-    report_schema,
-    emission_checkpoints,
-    tape_archive,
-)
-
-
-def build_definitions(competition: Competition) -> dg.Definitions:
-    """Everything Dagster knows of one competition."""
-    # These two parameters are beta and are what bulk backfills and neighbouring windows rest on.
-    for parameter in ("backfill_policy", "allow_nonexistent_upstream_partitions"):
-        warnings.filterwarnings("ignore", f"Parameter `{parameter}`", dg.BetaWarning)
-    loop, emission, retention = loop_job(competition), emission_job(competition), retention_job(competition)
-    live, kept = competition.settings.mode == "live", KeptRuntime(competition)
-    return dg.Definitions(
-        assets=[asset(competition) for asset in ASSETS],
-        asset_checks=[asset_checks(competition)],
-        jobs=[
-            loop,
-            emission,
-            checks_job(competition),
-            order_job(competition),
-            retention,
-            *([live_job(competition)] if live else []),
-        ],
-        schedules=[retention_schedule(competition, retention)],
-        sensors=[
-            *(
-                [live_run_sensor(competition, kept), watermark_sensor(competition, kept, loop, emission)]
-                if live
-                else []
-            ),
-            *([failure_sensor(competition, webhook)] if (webhook := competition.settings.failure_webhook_url) else []),
-        ],
-        resources={"runtime": runtime_resource(competition)},
-        # A step of its own process costs 3.6 s, more than the step.
-        executor=dg.in_process_executor,
-    )
-
+from coordinator_dagster.code_location import build_definitions
+from coordinator_dagster.competition import read_competition
 
 defs = build_definitions(read_competition())

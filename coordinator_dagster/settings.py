@@ -34,6 +34,7 @@ class Settings(BaseSettings):
     competition_end: datetime | None = Field(None, description="no cycle from then on, an hour, UTC; unset: open")
     pack: str = Field("baseline", description="a pack's id, or the path of a .json file")
     database_url: SecretStr | None = Field(None, description="PostgreSQL; unset: embedded, in .coordinator")
+    dagster_schema: str = Field("dagster", description="of Dagster's own tables there; one for each UI with its daemon")
 
     feed_provider: str = Field("simulated", description="binance, pyth, replay, simulated or none")
     feed_assets: Annotated[list[str], NoDecode] = Field([], description="comma-separated; empty: the pack's")
@@ -112,6 +113,18 @@ class Settings(BaseSettings):
             )
         return value
 
+    @field_validator("dagster_schema")
+    @classmethod
+    def _dagsters_own_schema(cls, value: str, info: ValidationInfo) -> str:
+        if not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", value) or value[:3] == "pg_" or value == "information_schema":
+            raise ValueError(
+                "must name a schema: a lower-case letter or _, then up to 62 of a-z, 0-9 and _; not pg_… and not "
+                "information_schema"
+            )
+        if value == schema_name(info.data.get("competition", "")):
+            raise ValueError(f"is the schema of the competition; choose another, such as {value}_dagster")
+        return value
+
     @field_validator("competition_start", "competition_end")
     @classmethod
     def _a_window_in_utc(cls, value: datetime | None, info: ValidationInfo) -> datetime | None:
@@ -171,6 +184,11 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return env_settings, dotenv_settings
+
+
+def schema_name(competition: str) -> str:
+    """The schema of a competition's tables."""
+    return competition.replace("-", "_")
 
 
 def read_settings(home: Path) -> Settings:

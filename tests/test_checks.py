@@ -7,8 +7,8 @@ import pytest
 
 from coordinator_dagster.checks.asset_checks import CHECKS
 from coordinator_dagster.clock import FixedClock
+from coordinator_dagster.code_location import build_definitions
 from coordinator_dagster.competition import Competition
-from coordinator_dagster.definitions import build_definitions
 from coordinator_dagster.runtime import Runtime, open_runtime
 from slots.market import utc
 from tests.test_loop import run_replay

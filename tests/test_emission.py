@@ -9,8 +9,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import DatabaseError
 
 from coordinator_dagster.clock import FixedClock
+from coordinator_dagster.code_location import build_definitions
 from coordinator_dagster.competition import Competition
-from coordinator_dagster.definitions import build_definitions
 from coordinator_dagster.runtime import Runtime
 from slots.market import utc
 from tests.original_faults.world import always, opened, perform, rows, settle, windows_of

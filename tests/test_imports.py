@@ -12,6 +12,7 @@ PROJECT = Path(__file__).parents[1]
 PACKAGES = ("coordinator_dagster", "slots")
 FRAMEWORKS = {"dagster", "dagster_postgres", "dagster_webserver", "sqlalchemy", "psycopg2", "alembic"}
 DEFINITIONS = "coordinator_dagster.definitions"
+CODE_LOCATION = "coordinator_dagster.code_location"
 
 
 def modules(under: str) -> dict[str, Path]:
@@ -94,6 +95,7 @@ def test_stages_are_given_their_store_feed_and_runner() -> None:
     outer = {
         "assets",
         "cli",
+        "code_location",
         "definitions",
         "jobs",
         "partitions",
@@ -110,7 +112,7 @@ def test_stages_are_given_their_store_feed_and_runner() -> None:
 
 def test_the_live_driver_knows_nothing_of_dagster() -> None:
     assert modules("coordinator_dagster.live"), "no module found: the test would show nothing"
-    outer = {"assets", "cli", "definitions", "jobs", "live_job", "partitions", "resources", "sensors"}
+    outer = {"assets", "cli", "code_location", "definitions", "jobs", "live_job", "partitions", "resources", "sensors"}
     own = {f"coordinator_dagster.{name}" for name in outer}
     assert offences("coordinator_dagster.live", {"dagster", "dagster_postgres", *own}) == []
 
@@ -136,12 +138,20 @@ def test_a_command_that_needs_no_dagster_does_not_wait_for_it(command: str) -> N
     assert result.returncode == 0, result.stderr
 
 
-def test_nothing_imports_the_definitions() -> None:
-    found = [
+def importers(module: str) -> set[tuple[str, bool]]:
+    """The files that import it, and whether at their top level."""
+    return {
         (str(path.relative_to(PROJECT)), top)
         for package in PACKAGES
         for path in modules(package).values()
         for name, _, top in imports(path)
-        if name == DEFINITIONS
-    ]
-    assert found == [("coordinator_dagster/cli/demo.py", False)], "only the demo may, and only when it runs"
+        if name == module
+    }
+
+
+def test_nothing_imports_the_definitions() -> None:
+    assert importers(DEFINITIONS) == set()
+    assert importers(CODE_LOCATION) == {
+        ("coordinator_dagster/definitions.py", True),
+        ("coordinator_dagster/cli/demo.py", False),
+    }, "beside the definitions only the demo may, and only when it runs"

@@ -11,8 +11,8 @@ import dagster as dg
 import pytest
 
 from coordinator_dagster.clock import FixedClock
+from coordinator_dagster.code_location import build_definitions
 from coordinator_dagster.competition import Competition, read_competition
-from coordinator_dagster.definitions import build_definitions
 from coordinator_dagster.errors import UserErrors
 from coordinator_dagster.packs import available_packs, read_pack
 from coordinator_dagster.replay import replay

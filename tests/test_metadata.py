@@ -9,8 +9,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from coordinator_dagster.assets.market_records import market_records
+from coordinator_dagster.code_location import build_definitions
 from coordinator_dagster.competition import Competition
-from coordinator_dagster.definitions import build_definitions
 from coordinator_dagster.feeds.base import MICROSECOND
 from coordinator_dagster.feeds.simulated import SimulatedFeed
 from coordinator_dagster.resources import runtime_resource

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import dagster as dg
 import pytest
 
+from coordinator_dagster.code_location import build_definitions
 from coordinator_dagster.competition import Competition, read_competition
-from coordinator_dagster.definitions import build_definitions
 from coordinator_dagster.runtime import open_runtime
 from tests.tables import settled_tables
 from tests.test_loop import run_replay

@@ -1,36 +1,26 @@
 """What the operator does in the Dagster UI: a real webserver and daemon, asked through GraphQL as the UI asks."""
 
-import json
 import os
 import shutil
-import signal
-import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import psutil
 import pytest
-from sqlalchemy import create_engine, text
 
+from coordinator_dagster.code_location import build_definitions
 from coordinator_dagster.competition import Competition
-from coordinator_dagster.definitions import build_definitions
 from coordinator_dagster.replay import replay
 from coordinator_dagster.runtime import open_runtime
-from coordinator_dagster.settings import Settings
-from coordinator_dagster.store.database import with_driver
-from slots.contracts import SLOT_NAMES
 from tests.tables import settled_tables
+from tests.ui import PROJECT, Ui, coordinator_dev, ended, environment, sql
 
 pytestmark = pytest.mark.ui
-PROJECT = Path(__file__).parents[1]
 WINDOWED = {
     "market_records": "ingest",
     "inference_inputs": "infer",
@@ -50,48 +40,11 @@ SETTINGS = {
 }
 
 
-@dataclass
-class Ui:
-    """A running `coordinator dev`."""
-
-    competition: str
-    port: int
-
-    def ask(self, query: str, **variables: Any) -> Any:
-        """The answer's data; an error of GraphQL fails the test."""
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self.port}/graphql",
-            json.dumps({"query": query, "variables": variables}).encode(),
-            {"Content-Type": "application/json"},
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=30) as response:
-                answer = json.load(response)
-        except urllib.error.HTTPError as error:
-            pytest.fail(f"{error}: {error.read().decode()}")
-        assert "errors" not in answer, answer["errors"]
-        return answer["data"]
-
-    def key(self, asset: str) -> dict[str, list[str]]:
-        return {"path": [self.competition, asset]}
-
-
-def environment(home: Path, **settings: Any) -> dict[str, str]:
-    """This process's, without any setting of the project, and with these; no network, should one be asked."""
-    ours = {name.upper() for name in [*Settings.model_fields, *SLOT_NAMES]} | {"DAGSTER_HOME", "DAGSTER_POSTGRES_URL"}
-    kept = {name: value for name, value in os.environ.items() if name.upper() not in ours}
-    given = {name.upper(): str(value) for name, value in settings.items()}
-    return {**kept, "COORDINATOR_HOME": str(home), "PYTHONPATH": str(PROJECT), **given}
-
-
 @pytest.fixture(scope="module")
 def ui(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
-    """`coordinator dev` on a free port, with a schema of its own for Dagster; Ctrl-C ends all of it."""
+    """`coordinator dev` on a free port, with a schema of its own for Dagster."""
     home, name = tmp_path_factory.mktemp("ui"), f"test_ui_{os.getpid()}"
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    _sql(database_url, f"create schema {name}_dagster")
+    sql(database_url, f"create schema {name}_dagster")
     settings = environment(
         home,
         **SETTINGS,
@@ -99,31 +52,11 @@ def ui(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         database_url=database_url,
         dagster_postgres_url=f"{database_url}?options=-csearch_path%3D{name}_dagster",
     )
-    log = home / "dev.log"
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-c", "from coordinator_dagster.cli import main; main()", "dev", "--port", str(port)],
-            cwd=home,
-            env=settings,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            # A shell's background jobs ignore Ctrl-C, and hand that down.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-        )
     try:
-        served = Ui(name, port)
-        _until(lambda: _answers(served, process, log), 60, "the webserver's GraphQL to answer")
-        yield served
+        with coordinator_dev(home, settings) as port:
+            yield Ui(name, port)
     finally:
-        ended = _end(process)
-        left = _processes_of(home, process.pid)
-        for one in left:
-            one.kill()
-        _sql(database_url, f"drop schema if exists {name}_dagster cascade", f"drop schema if exists {name} cascade")
-        print(log.read_text())
-    assert ended, "Ctrl-C did not end `coordinator dev` within 20 s"
-    assert not left, f"processes were left behind: {left}"
+        sql(database_url, f"drop schema if exists {name}_dagster cascade", f"drop schema if exists {name} cascade")
 
 
 def test_pages_open(ui: Ui) -> None:
@@ -180,7 +113,7 @@ def test_a_backfill_and_a_materialization_equal_the_replay(
         },
     )["launchPartitionBackfill"]
     assert launched["__typename"] == "LaunchBackfillSuccess", launched
-    backfill = _ended(lambda: _backfill(ui, launched["backfillId"]))
+    backfill = ended(lambda: _backfill(ui, launched["backfillId"]))
     assert backfill["status"] == "COMPLETED_SUCCESS", backfill
     assert len(backfill["runs"]) == 1, "a backfill of some windows is one run"
 
@@ -197,24 +130,8 @@ def test_a_backfill_and_a_materialization_equal_the_replay(
     assert scored["scored"] + scored["charged"] + scored["exempt"] == 180
     assert "](data:image/png;base64,iVBOR" in scored["price_and_forecasts"]
 
-    run = ui.ask(
-        """mutation($params: ExecutionParams!) {launchRun(executionParams: $params) {
-            __typename ... on LaunchRunSuccess {run {runId}} ... on PythonError {message}
-            ... on RunConfigValidationInvalid {errors {message}}
-        }}""",
-        params={
-            "mode": "default",
-            "runConfigData": {},
-            "executionMetadata": {"tags": [{"key": "dagster/partition", "value": HOURS[3]}]},
-            "selector": {
-                "repositoryName": "__repository__",
-                "repositoryLocationName": "coordinator",
-                "pipelineName": f"{ui.competition}_loop",
-            },
-        },
-    )["launchRun"]
-    assert run["__typename"] == "LaunchRunSuccess", run
-    assert _ended(lambda: _run(ui, run["run"]["runId"]))["status"] == "SUCCESS"
+    run = ui.launch_loop(HOURS[3])
+    assert ended(lambda: ui.run(run))["status"] == "SUCCESS"
     assert _materialization(ui, "leaderboard")["partition"] == HOURS[3]
 
     with open_runtime(competition("replayed", **SETTINGS)) as runtime:
@@ -313,17 +230,6 @@ def _lifeless(home: Path) -> dict[str, str]:
     )
 
 
-def _answers(ui: Ui, process: subprocess.Popen[bytes], log: Path) -> bool:
-    assert process.poll() is None, log.read_text()
-    try:
-        loaded = ui.ask("{repositoriesOrError {... on RepositoryConnection {nodes {name}}}}")["repositoriesOrError"]
-    except OSError as error:
-        # The UI's own words, should it answer and not work.
-        assert getattr(error, "code", 0) != 500, log.read_text()[-3000:]
-        return False
-    return bool(loaded.get("nodes"))
-
-
 def _backfill(ui: Ui, backfill: str) -> Any:
     return ui.ask(
         """query($id: String!) {partitionBackfillOrError(backfillId: $id) {
@@ -331,10 +237,6 @@ def _backfill(ui: Ui, backfill: str) -> Any:
         }}""",
         id=backfill,
     )["partitionBackfillOrError"]
-
-
-def _run(ui: Ui, run: str) -> Any:
-    return ui.ask("query($id: ID!) {runOrError(runId: $id) {... on Run {status}}}", id=run)["runOrError"]
 
 
 def _materialization(ui: Ui, asset: str) -> dict[str, Any]:
@@ -352,56 +254,3 @@ def _materialization(ui: Ui, asset: str) -> dict[str, Any]:
     return {"partition": found["partition"]} | {
         entry.pop("label"): next(iter(entry.values()), None) for entry in found["metadataEntries"]
     }
-
-
-def _ended(state: Callable[[], Any]) -> Any:
-    """A backfill's or a run's last state."""
-    last: dict[str, Any] = {}
-
-    def done() -> bool:
-        last.update(state())
-        return last["status"].startswith(("COMPLETED", "SUCCESS", "FAIL", "CANCEL"))
-
-    _until(done, 120, "it to end")
-    return last
-
-
-def _until(done: Callable[[], bool], seconds: float, what: str) -> None:
-    end = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < end, f"waited {seconds} s for {what}"
-        time.sleep(0.3)
-
-
-def _end(process: subprocess.Popen[bytes]) -> bool:
-    """Ctrl-C, as a terminal sends it; True when that was enough."""
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGINT)
-    try:
-        process.wait(20)
-        return True
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-        return False
-
-
-def _processes_of(home: Path, session: int) -> list[psutil.Process]:
-    """What is still alive of a session, or was started for this home."""
-    found = []
-    for one in psutil.process_iter():
-        try:
-            ours = os.getsid(one.pid) == session or one.environ().get("COORDINATOR_HOME") == str(home)
-            if ours and one.status() != psutil.STATUS_ZOMBIE:
-                found.append(one)
-        except (psutil.Error, OSError):
-            continue
-    return found
-
-
-def _sql(url: str, *statements: str) -> None:
-    engine = create_engine(with_driver(url))
-    with engine.begin() as connection:
-        for statement in statements:
-            connection.execute(text(statement))
-    engine.dispose()

@@ -17,7 +17,7 @@ from coordinator_dagster.cli.console import console, print_leaderboard, progress
 from coordinator_dagster.cli.dev import serve as serve_ui
 from coordinator_dagster.cli.moments import parse_hour
 from coordinator_dagster.clock import SystemClock
-from coordinator_dagster.competition import Competition, default_home, read_competition
+from coordinator_dagster.competition import Competition, read_competition
 from coordinator_dagster.errors import UserError
 from coordinator_dagster.feeds.base import FeedError
 from coordinator_dagster.feeds.binance import BinanceFeed
@@ -70,7 +70,7 @@ def demo(
     _keep(competition, chosen)
     console.print(f"{len(windows)} windows in {time.monotonic() - began:.0f} s. Query it: {sys.argv[0]} postgres psql")
     if serve:
-        serve_ui(competition, "127.0.0.1", port)
+        serve_ui(competition, "127.0.0.1", port, alone=True)  # the environment's settings are this one's
 
 
 def _feed(tape: Path | None) -> dict[str, str]:
@@ -125,7 +125,7 @@ def _fresh_schema(competition: Competition) -> None:
 
 def _run_in_dagster(competition: Competition, windows: Sequence[Window]) -> None:
     """Materialize every asset over the windows, a few runs in all, as the UI would."""
-    from coordinator_dagster.definitions import build_definitions
+    from coordinator_dagster.code_location import build_definitions
 
     definitions = build_definitions(competition)
     quiet = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
@@ -160,7 +160,7 @@ def _keep(competition: Competition, chosen: dict[str, str]) -> None:
     """Write the settings where `coordinator dev` finds them, unless the file is the operator's own."""
     settings = competition.settings
     kept = {**chosen, "PACK": settings.pack, "MODELS_DIR": str(settings.models_dir)}
-    file = default_home() / ".local.env"
+    file = competition.home / ".local.env"
     if file.exists() and not file.read_text().startswith(HEADER):
         console.print(
             f"{file} is yours and stays; the demo's settings were: "

@@ -21,14 +21,14 @@ def dev(host: Host = "127.0.0.1", port: Port = 3000) -> None:
     serve(read_competition(), host, port)
 
 
-def serve(competition: Competition, host: str, port: int) -> None:
-    """Become `dagster dev`. UserError when the port is taken."""
+def serve(competition: Competition, host: str, port: int, alone: bool = False) -> None:
+    """Become `dagster dev`; `alone`, for this competition only. UserError when the port is taken."""
     # A script's background jobs begin with SIGINT ignored and hand that down; Dagster ends its services on it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if faults := port_faults(host, port):
         raise UserErrors(faults)
+    command = dagster_dev_command(competition, host, port, alone)
     set_dagster_environment(competition)
-    command = dagster_dev_command(competition, host, port)
     console.print(f"Dagster UI: http://{host}:{port}  (Ctrl-C ends it)")
     os.execv(command[0], command)  # noqa: S606
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -19,6 +20,7 @@ from coordinator_dagster.cli.console import print_rows
 from coordinator_dagster.cli.validate import settings_faults
 from coordinator_dagster.clock import SystemClock
 from coordinator_dagster.competition import Competition, default_home, read_competition
+from coordinator_dagster.conflict_markers import find_leftovers
 from coordinator_dagster.dry_run import dry_run
 from coordinator_dagster.errors import UserError
 from coordinator_dagster.feeds.base import FeedError
@@ -61,7 +63,7 @@ def doctor(
     offline: Annotated[bool, typer.Option(help="do not ask the feed")] = False,
 ) -> None:
     """Look at this machine and this configuration: what is wrong, and what to do about it."""
-    findings = [*machine(port)]
+    findings = [*machine(port), *unmerged(default_home())]
     try:
         competition = read_competition()
     except UserError as error:
@@ -106,6 +108,16 @@ def machine(port: int) -> Iterator[Finding]:
         "taken" if taken else "free",
         "stop what listens there, or use another --port" if taken else "",
     )
+
+
+def unmerged(home: Path) -> Iterator[Finding]:
+    """What an update of the folder left to be merged by hand."""
+    leftovers = find_leftovers(home)
+    for one in leftovers:
+        place = str(one.file.relative_to(home)) + (f", line {one.line}" if one.line else "")
+        yield Finding("leftover of a merge", place, one.remedy)
+    if not leftovers:
+        yield Finding("leftovers of a merge", "none")
 
 
 def configuration(competition: Competition) -> Iterator[Finding]:

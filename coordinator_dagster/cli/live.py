@@ -45,14 +45,14 @@ def live(host: Host = "127.0.0.1", port: Port = 3000) -> None:
         competition = read_competition(home)
         _check(competition, begins, host, port)
         _remember(competition)
-        dagster_home = set_dagster_environment(competition)
+        set_dagster_environment(competition)
         settings = competition.settings
         console.print(
             f"{settings.competition}: live from {competition.start:%Y-%m-%d %H:%M} UTC, feed {settings.feed_provider}\n"
             f"Dagster UI: http://{host}:{port}  (Ctrl-C ends it)"
         )
         with tempfile.TemporaryDirectory(prefix="coordinator-") as folder:  # a socket's path must be short
-            commands = service_commands(dagster_home, Path(folder) / "code", host, port)
+            commands = service_commands(competition, Path(folder) / "code", host, port)
             supervise(home, commands, None if settings.database_url else EmbeddedPostgres(home))
 
 

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, text
 
 from coordinator_dagster.errors import UserErrors
 from coordinator_dagster.faults import nearest
+from coordinator_dagster.settings import schema_name
 from coordinator_dagster.store.database import Database
 
 TAPE = "provider, asset, kind, granularity"
@@ -34,7 +35,7 @@ class Live:
 
 def find_live(database: Database, name: str) -> Live:
     """The live competition of that name; UserErrors when there is none in this database."""
-    schema = name.replace("-", "_")
+    schema = schema_name(name)
     known = [
         row.name
         for row in database.read(

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import dagster as dg
 
 from coordinator_dagster.audit.queries import ASSETS, read_queries
-from coordinator_dagster.definitions import build_definitions
+from coordinator_dagster.code_location import build_definitions
 from tests.audit.conftest import Clean
 
 COMMAND = [sys.executable, "-c", "from coordinator_dagster.cli import main; main()", "audit"]

@@ -119,7 +119,7 @@ class Start(Protocol):
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch, database_url: str) -> Iterator[Start]:
     """In this process, up to the point where the services start."""
-    monkeypatch.setattr(command, "set_dagster_environment", lambda competition: competition.home)
+    monkeypatch.setattr(command, "set_dagster_environment", lambda competition: None)
     monkeypatch.setattr(command, "supervise", lambda *arguments: None)
 
     def start(**settings: object) -> UserError | None:

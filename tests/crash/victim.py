@@ -18,8 +18,8 @@ from sqlalchemy import Engine, event
 
 from coordinator_dagster import runtime
 from coordinator_dagster.assets import scores
+from coordinator_dagster.code_location import build_definitions
 from coordinator_dagster.competition import read_competition
-from coordinator_dagster.definitions import build_definitions
 from coordinator_dagster.runtime import Runtime
 from coordinator_dagster.stages import ingest
 from coordinator_dagster.store.database import Database

@@ -6,8 +6,8 @@ from datetime import timedelta
 import dagster as dg
 import pytest
 
+from coordinator_dagster.code_location import build_definitions
 from coordinator_dagster.competition import Competition
-from coordinator_dagster.definitions import build_definitions
 from coordinator_dagster.runtime import open_runtime
 from coordinator_dagster.stages.facts import StageFailed
 from slots.loader import SlotFailure

@@ -12,8 +12,8 @@ import dagster as dg
 import pytest
 
 from coordinator_dagster.audit.queries import ASSETS
+from coordinator_dagster.code_location import build_definitions
 from coordinator_dagster.competition import Competition
-from coordinator_dagster.definitions import build_definitions
 from coordinator_dagster.live.leasing import WORK
 from coordinator_dagster.runtime import open_runtime
 

@@ -8,8 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from coordinator_dagster.cli import app
+from coordinator_dagster.code_location import build_definitions
 from coordinator_dagster.competition import Competition
-from coordinator_dagster.definitions import build_definitions
 from coordinator_dagster.errors import UserErrors
 from coordinator_dagster.replay import replay
 from coordinator_dagster.runtime import open_runtime

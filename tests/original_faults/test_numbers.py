@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
+from coordinator_dagster.code_location import build_definitions
 from coordinator_dagster.competition import Competition
-from coordinator_dagster.definitions import build_definitions
 from coordinator_dagster.replay import replay
 from coordinator_dagster.runtime import Runtime
 from tests.original_faults import odd_slots

@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 from coordinator_dagster.audit.queries import ASSETS as WINDOWED
+from coordinator_dagster.code_location import ASSETS
 from coordinator_dagster.competition import Competition
-from coordinator_dagster.definitions import ASSETS
 from coordinator_dagster.runtime import Runtime
 from coordinator_dagster.windows import Window
 from tests.original_faults import odd_slots

@@ -8,8 +8,8 @@ from typer.testing import CliRunner
 
 from coordinator_dagster.cli import app
 from coordinator_dagster.cli.console import console
+from coordinator_dagster.code_location import build_definitions
 from coordinator_dagster.competition import Competition
-from coordinator_dagster.definitions import build_definitions
 from coordinator_dagster.runtime import open_runtime
 from coordinator_dagster.stages.archive import archive_folder
 from tests.retention.conftest import END, START, Make, replay_all

@@ -13,8 +13,8 @@ from sqlalchemy import text
 
 from coordinator_dagster import resources
 from coordinator_dagster.clock import FixedClock
+from coordinator_dagster.code_location import build_definitions
 from coordinator_dagster.competition import Competition
-from coordinator_dagster.definitions import build_definitions
 from coordinator_dagster.runtime import Runtime
 from coordinator_dagster.sensors.kept import KeptRuntime
 from slots.market import utc
@@ -55,7 +55,7 @@ class LostHours:
     @cached_property
     def definitions(self) -> dg.Definitions:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("coordinator_dagster.definitions.KeptRuntime", lambda competition: self.kept)
+            patch.setattr("coordinator_dagster.code_location.KeptRuntime", lambda competition: self.kept)
             return build_definitions(self.made)
 
     def look(self) -> Any:

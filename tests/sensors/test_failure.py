@@ -10,8 +10,8 @@ import dagster as dg
 import pytest
 from pydantic import SecretStr
 
+from coordinator_dagster.code_location import build_definitions
 from coordinator_dagster.competition import Competition
-from coordinator_dagster.definitions import build_definitions
 from coordinator_dagster.sensors import failure
 from coordinator_dagster.sensors.failure import NotPosted, failure_sensor
 

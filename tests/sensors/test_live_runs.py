@@ -8,8 +8,8 @@ import dagster as dg
 import pytest
 
 from coordinator_dagster.clock import FixedClock
+from coordinator_dagster.code_location import build_definitions
 from coordinator_dagster.competition import Competition
-from coordinator_dagster.definitions import build_definitions
 from coordinator_dagster.live_job import live_job
 from coordinator_dagster.sensors.kept import KeptRuntime
 from coordinator_dagster.sensors.live_runs import live_run_sensor

@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 from coordinator_dagster.assets.window_asset import describe
 from coordinator_dagster.checks.asset_checks import _cell
 from coordinator_dagster.cli import app
+from coordinator_dagster.code_location import build_definitions
 from coordinator_dagster.competition import Competition
-from coordinator_dagster.definitions import build_definitions
 from coordinator_dagster.live_job import EXTRA
 from coordinator_dagster.replay import replay
 from coordinator_dagster.runners.base import Answer
