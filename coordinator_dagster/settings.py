@@ -17,7 +17,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 
 from coordinator_dagster.errors import UserErrors
 from coordinator_dagster.faults import nearest, pydantic_faults
-from coordinator_dagster.runners.sandbox import LAYERS
+from coordinator_dagster.runners.layers import LAYERS
 from slots.contracts import SLOT_NAMES
 from slots.loader import SlotPath
 from slots.market import Kind, granularity_seconds
