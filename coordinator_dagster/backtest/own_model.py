@@ -26,7 +26,7 @@ class OwnModel:
         self._home = None if isinstance(source, type) else Home(source, base.__module__.partition(".")[0])
         self._folder = str(_folder_of(source) if isinstance(source, type) else source)
         self._instance: Any = None
-        self._why = "not started"
+        self._why = ""
         self._shown: set[str] = set()
 
     def start(self) -> None:

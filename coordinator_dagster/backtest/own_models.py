@@ -34,6 +34,7 @@ class OwnModels:
             raise UserError(f"{models}: there is no model in it; give a folder of models, each a folder with main.py")
         self._models = [OwnModel(*found[id_], base) for id_ in sorted(found)]
         self._unasked = False
+        self.fresh()
 
     def models(self) -> list[ModelInfo]:
         return [one.info for one in self._models]

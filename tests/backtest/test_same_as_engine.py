@@ -1,51 +1,25 @@
 """A backtest says what the engine over PostgreSQL says: of the same tape, models and pack."""
 
 import json
-import random
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from coordinator_dagster.competition import Competition
-from slots.market import utc
 from tests.backtest.both import assert_same
 from tests.backtest.models import write
+from tests.backtest.tapes import START, candles, ticks
 
 Make = Callable[..., Competition]
 OUTAGE = {"competition_start": "2023-03-24T12:00Z", "competition_end": "2023-03-24T15:00Z"}
-START = utc("2026-01-05T00:00Z")
 
 
 @pytest.fixture
 def models(tmp_path: Path) -> Path:
     return write(tmp_path / "models")
-
-
-def candles(folder: Path, start: datetime, minutes: int, holes: set[int], granularity: str = "1m") -> Path:
-    """A random walk from `start` on, without the minutes in `holes`."""
-    folder.mkdir(exist_ok=True)
-    draw, price, lines = random.Random(1), 30_000.0, ["ts_event,open,high,low,close,volume"]
-    for minute in range(minutes):
-        before, price = price, price * (1 + draw.gauss(0, 0.0005))
-        if minute not in holes:
-            numbers = (before, max(before, price), min(before, price), price, draw.random())
-            at = (start + timedelta(minutes=minute)).isoformat().replace("+00:00", "Z")
-            lines.append(",".join([at, *map(repr, numbers)]))
-    (folder / f"walk_BTC_candle_{granularity}.csv").write_text("\n".join(lines) + "\n")
-    return folder
-
-
-def ticks(folder: Path, start: datetime, seconds: int) -> Path:
-    """A trade now and then, two of them at one time."""
-    draw, lines = random.Random(2), ["ts_event,price,quantity"]
-    for second in range(0, seconds, 7):
-        at = (start + timedelta(seconds=second)).isoformat().replace("+00:00", "Z")
-        lines += [f"{at},{30_000 + draw.random()!r},0.1"] * (2 if second % 2 else 1)
-    (folder / "walk_BTC_tick.csv").write_text("\n".join(lines) + "\n")
-    return folder
 
 
 def replayed(competition: Make, tape: Path, models: Path, **settings: Any) -> Competition:
