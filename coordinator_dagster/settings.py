@@ -16,7 +16,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 
 from coordinator_dagster.errors import UserErrors
 from coordinator_dagster.faults import pydantic_faults
-from coordinator_dagster.runners.sandbox import LAYERS
+from coordinator_dagster.runners.layers import LAYERS
 from slots.market import Kind, granularity_seconds
 
 RESERVED_NAMES = {"public", "dagster", "information_schema"}

@@ -110,6 +110,37 @@ def test_stages_are_given_their_store_feed_and_runner() -> None:
     assert offences("coordinator_dagster.stages", FRAMEWORKS | own) == []
 
 
+def test_the_backtest_knows_neither_database_nor_confinement() -> None:
+    assert modules("coordinator_dagster.backtest"), "no module found: the test would show nothing"
+    outer = {
+        "assets",
+        "cli",
+        "definitions",
+        "jobs",
+        "live",
+        "partitions",
+        "replay",
+        "resources",
+        "runners.local",
+        "runners.sandbox",
+        "runtime",
+        "sensors",
+        "store",
+    }
+    own = {f"coordinator_dagster.{name}" for name in outer}
+    assert offences("coordinator_dagster.backtest", FRAMEWORKS | own) == []
+
+
+def test_reading_a_competition_brings_nothing_that_confines_models() -> None:
+    code = (
+        "import sys, coordinator_dagster.competition\n"
+        "found = [one for one in sys.modules if one.endswith('.sandbox') or '.confined' in one]\n"
+        "assert not found, found\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, timeout=60)
+    assert result.returncode == 0, result.stderr
+
+
 def test_the_live_driver_knows_nothing_of_dagster() -> None:
     assert modules("coordinator_dagster.live"), "no module found: the test would show nothing"
     outer = {"assets", "cli", "code_location", "definitions", "jobs", "live_job", "partitions", "resources", "sensors"}
@@ -117,7 +148,7 @@ def test_the_live_driver_knows_nothing_of_dagster() -> None:
     assert offences("coordinator_dagster.live", {"dagster", "dagster_postgres", *own}) == []
 
 
-@pytest.mark.parametrize("under", ["slots", "coordinator_dagster.stages"])
+@pytest.mark.parametrize("under", ["slots", "coordinator_dagster.stages", "coordinator_dagster.backtest"])
 def test_no_framework_comes_along(under: str) -> None:
     """Imported in a fresh interpreter, they bring neither Dagster nor a database with them."""
     code = (

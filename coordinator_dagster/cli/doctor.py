@@ -28,7 +28,7 @@ from coordinator_dagster.feeds.binance import BinanceFeed
 from coordinator_dagster.ports import port_is_free
 from coordinator_dagster.runners.choice import open_local_runner, required_layers
 from coordinator_dagster.runners.folders import discover
-from coordinator_dagster.runners.sandbox import LAYERS
+from coordinator_dagster.runners.layers import LAYERS
 from coordinator_dagster.runtime import open_feed
 from coordinator_dagster.settings import Settings, source_of
 from coordinator_dagster.stages.ingest import contest_series

@@ -1,9 +1,10 @@
-"""What a model's frame says, as answers; a frame that is none breaks the protocol."""
+"""What a model is asked as a frame, and what its frame says as answers; one that is none breaks the protocol."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
-from coordinator_dagster.runners.base import Answer
+from coordinator_dagster.runners.base import Answer, Call
 from coordinator_dagster.runners.confined import frames
 
 _DIGITS = 400
@@ -11,6 +12,15 @@ _DIGITS = 400
 
 class Broken(Exception):
     """The model's process broke the protocol: how."""
+
+
+def request(tick: bytes, calls: Sequence[Call]) -> bytes:
+    """An instant as a model is asked it; ValueError or TypeError when the calls are not JSON or it is over 16 MB."""
+    asked = json.dumps([{"args": one.args, "kwargs": one.kwargs} for one in calls], allow_nan=False)
+    body = b'{"tick":%b,"calls":%b}' % (tick, asked.encode())
+    if len(body) > frames.REQUEST_CAP:
+        raise ValueError(f"the instant has {len(body)} bytes; {frames.REQUEST_CAP} are allowed")
+    return body
 
 
 def clean(text: object) -> str:

@@ -10,8 +10,8 @@ from typing import Any
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.errors import UserError, UserErrors
 from coordinator_dagster.runners.base import ModelInfo, Runner
+from coordinator_dagster.runners.layers import LAYERS
 from coordinator_dagster.runners.local import LocalRunner
-from coordinator_dagster.runners.sandbox import LAYERS
 from coordinator_dagster.settings import Settings
 
 SECURE_FILES = ("ca.crt", "tls.crt", "tls.key")

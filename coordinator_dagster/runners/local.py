@@ -1,6 +1,5 @@
 """The local runner: one process per model on this machine, all asked at once over socket pairs."""
 
-import json
 import selectors
 import signal
 import time
@@ -9,9 +8,9 @@ from pathlib import Path
 from typing import Self
 
 from coordinator_dagster.errors import UserError
-from coordinator_dagster.runners.answers import Broken, parse, why_not_started
+from coordinator_dagster.runners.answers import Broken, parse, request, why_not_started
 from coordinator_dagster.runners.base import Answer, AnswerStatus, Call, ModelInfo
-from coordinator_dagster.runners.confined.frames import ANSWER_CAP, ERROR_BYTES, REQUEST_CAP
+from coordinator_dagster.runners.confined.frames import ANSWER_CAP, ERROR_BYTES
 from coordinator_dagster.runners.lives import Lives
 from coordinator_dagster.runners.processes import NOTHING, Model
 from coordinator_dagster.runners.roster import Roster
@@ -26,7 +25,7 @@ class LocalRunner:
     Processes start at the first `fresh` or `ask`. `start_timeout` is in seconds; what a model prints goes to
     `log_dir/ID.log`; the modules of `preload` (None: what they import of numpy and
     pandas) are loaded once for all. A model may map `memory` bytes. Where one of
-    the `required` layers of `sandbox.LAYERS` is missing, nothing is started: UserErrors. A model that could not
+    the `required` layers of `layers.LAYERS` is missing, nothing is started: UserErrors. A model that could not
     start is tried again at the next `fresh`; one that hung or died is started at once and holds up nobody.
     """
 
@@ -95,10 +94,7 @@ class LocalRunner:
 
         ValueError or TypeError when the calls are not JSON or the instant is over 16 MB.
         """
-        asked = json.dumps([{"args": one.args, "kwargs": one.kwargs} for one in calls], allow_nan=False)
-        body = b'{"tick":%b,"calls":%b}' % (tick, asked.encode())
-        if len(body) > REQUEST_CAP:
-            raise ValueError(f"the instant has {len(body)} bytes; {REQUEST_CAP} are allowed")
+        body = request(tick, calls)
         if not self._started:
             self.fresh()
         self._unasked = False

@@ -9,15 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from coordinator_dagster.runners.confined import layers
+from coordinator_dagster.runners.layers import LAYERS
 
-# What to do about each layer that is missing.
-LAYERS = {
-    "bubblewrap": "install bubblewrap (`apt-get install bubblewrap`) and allow user namespaces",
-    "user": "run the coordinator as root, or install bubblewrap",
-    "limits": "run on Linux",
-    "landlock": "run on Linux 5.13 or later, with landlock among the kernel's security modules",
-    "seccomp": "run on Linux, on x86-64 or aarch64",
-}
 # All a model's process sees of our environment: no secrets, and one thread per numeric library.
 ENVIRONMENT = {
     "PATH": "/usr/local/bin:/usr/bin:/bin",

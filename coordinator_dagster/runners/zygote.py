@@ -27,7 +27,7 @@ _USERS = range(10_000, 60_000)  # numbers that no account has, as a rule: each p
 class Zygote:
     """Forks models and ends them. An OSError means it could not; `lost`, that it and all models are gone.
 
-    `missing` says which of `sandbox.LAYERS` a model does not have, and why.
+    `missing` says which of `layers.LAYERS` a model does not have, and why.
     """
 
     def __init__(self, models_dir: Path, base_class: str, preload: Sequence[str], patience: float) -> None:

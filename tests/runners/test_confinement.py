@@ -14,6 +14,7 @@ from coordinator_dagster.competition import Competition
 from coordinator_dagster.errors import UserErrors
 from coordinator_dagster.runners import sandbox
 from coordinator_dagster.runners.choice import open_local_runner
+from coordinator_dagster.runners.layers import LAYERS
 from coordinator_dagster.runners.local import LocalRunner
 from coordinator_dagster.runtime import open_runtime
 
@@ -75,7 +76,7 @@ def test_doctor_and_the_ui_name_what_is_missing(
 ) -> None:
     made = competition(mode="live", models_dir=model_folder("a", GOOD), model_layers_waived="user")
     found = {one.what: one for one in confinement(made)}
-    assert list(found) == [f"confinement by {layer}" for layer in sandbox.LAYERS]
+    assert list(found) == [f"confinement by {layer}" for layer in LAYERS]
     assert found["confinement by bubblewrap"].remedy and not found["confinement by user"].remedy
     with open_runtime(competition(mode="replay", models_dir=made.settings.models_dir)) as runtime:
         assert runtime.confinement is None
