@@ -9,7 +9,7 @@ from typer.core import TyperGroup
 
 COMMANDS = (
     *("doctor", "validate", "replay", "leaderboard", "audit", "explain", "packs", "models", "order"),
-    *("feed", "backfill", "tape", "expire", "postgres", "demo", "dev", "live"),
+    *("feed", "backfill", "tape", "expire", "postgres", "report", "demo", "dev", "live"),
 )
 
 
