@@ -12,3 +12,10 @@ def port_is_free(host: str, port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+def port_faults(host: str, port: int) -> list[str]:
+    """What keeps a command from listening there."""
+    if port_is_free(host, port):
+        return []
+    return [f"--port={port}: something listens on {host}:{port} already; stop it or choose another port"]

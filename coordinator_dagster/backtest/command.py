@@ -16,7 +16,7 @@ from coordinator_dagster.feeds.download import download
 
 def run(contest: Path) -> None:
     """The command line of the contest in that file; errors made for people are shown as text, with exit code 1."""
-    app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=f"The contest {read_contest(contest).name}.")
+    app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 
     @app.command("backtest")
     def _backtest(
@@ -51,7 +51,7 @@ def run(contest: Path) -> None:
         first, last = parse_moment("--from", start).date(), parse_moment("--to", end).date()
         with byte_bar(str(into)) as told:
             report = download(address, into, first, last, told)
-        console.print(f"{into}: {report.fetched} files downloaded ({report.bytes:,} bytes), {report.kept} there already")
+        console.print(f"{into}: {report.fetched} files downloaded, {report.bytes:,} bytes; {report.kept} there already")
 
     with show_to_people():
         app()

@@ -36,8 +36,8 @@ def backtest_contest(
 ) -> Backtest:
     """The contest in that file, over a tape from `start` to `end`, hours in UTC; see `backtest`.
 
-    `tape`: a folder of market data, or "simulated". Left out, the span is what the tape holds, with the history that the
-    first input looks back on before it. UserError for what cannot be run.
+    `tape`: a folder of market data, or "simulated". The span is what the tape holds, where it is left out, less the
+    history that the first input looks back on. UserError for what cannot be run.
     """
     rules = read_contest(contest)
     competition = rules.competition(contest.parent)

@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 
 COMMANDS = (
     *("doctor", "validate", "replay", "leaderboard", "audit", "explain", "packs", "models", "order"),
-    *("feed", "backfill", "tape", "expire", "postgres", "contest", "demo", "dev", "live"),
+    *("feed", "backfill", "tape", "expire", "postgres", "contest", "report", "demo", "dev", "live"),
 )
 
 

@@ -10,7 +10,7 @@ from coordinator_dagster.cli.console import console
 from coordinator_dagster.competition import Competition, read_competition
 from coordinator_dagster.errors import UserErrors
 from coordinator_dagster.launcher import dagster_dev_command, set_dagster_environment
-from coordinator_dagster.ports import port_is_free
+from coordinator_dagster.ports import port_faults
 
 Host = Annotated[str, typer.Option(help="address of the UI; it has no login")]
 Port = Annotated[int, typer.Option(help="port of the UI")]
@@ -31,10 +31,3 @@ def serve(competition: Competition, host: str, port: int, alone: bool = False) -
     set_dagster_environment(competition)
     console.print(f"Dagster UI: http://{host}:{port}  (Ctrl-C ends it)")
     os.execv(command[0], command)  # noqa: S606
-
-
-def port_faults(host: str, port: int) -> list[str]:
-    """What keeps the UI from listening there."""
-    if port_is_free(host, port):
-        return []
-    return [f"--port={port}: something listens on {host}:{port} already; stop it or choose another port"]

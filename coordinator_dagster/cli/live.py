@@ -14,7 +14,7 @@ from rich.markup import escape
 
 from coordinator_dagster.cli.console import console
 from coordinator_dagster.cli.demo import HEADER, ask_binance
-from coordinator_dagster.cli.dev import Host, Port, port_faults
+from coordinator_dagster.cli.dev import Host, Port
 from coordinator_dagster.cli.doctor import configuration, database
 from coordinator_dagster.clock import open_clock
 from coordinator_dagster.competition import Competition, default_home, read_competition
@@ -22,6 +22,7 @@ from coordinator_dagster.errors import UserError, UserErrors
 from coordinator_dagster.feeds.base import FeedError
 from coordinator_dagster.launcher import service_commands, set_dagster_environment
 from coordinator_dagster.local_env import remember
+from coordinator_dagster.ports import port_faults
 from coordinator_dagster.runners.folders import discover
 from coordinator_dagster.settings import Settings, read_settings
 from coordinator_dagster.store.store import open_store

@@ -107,6 +107,15 @@ def day_file(path: str) -> DayFile | None:
     return DayFile(series, day)
 
 
+def exact_file(path: str) -> DayFile | None:
+    """The same for a path that somebody else sent: None, too, where its own path is not written exactly so."""
+    file = day_file(path)
+    try:
+        return file if file and str(file.path) == path else None
+    except UserError:  # a name that no folder can have
+        return None
+
+
 def read_ends(folder: Path, file: DayFile) -> tuple[datetime, datetime]:
     """The first `ts_event`, and through when everything is known; of its metadata, no record is read. BadFile."""
     path = folder / file.path

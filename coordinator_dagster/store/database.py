@@ -170,6 +170,10 @@ class Database:
                 self._months.add((table, *month))
             month = following
 
+    def has(self, table: str) -> bool:
+        """Whether the schema has that table; it has none before its first use."""
+        return self.read("select to_regclass(:table) is not null as there", table=table)[0].there is True
+
     def server_version(self) -> str:
         """The server's version; UserError when it cannot be reached or is too old."""
         try:

@@ -1,5 +1,6 @@
-"""VENDORED.txt is what a participant's repository needs of ours: all of it, and no more."""
+"""The engine in a participants' repo is what a backtest needs of ours: all of it, and no more."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -8,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.backtest.tapes import candles
-from tests.backtest.vendored import START
+from slots.market import utc
 
 PROJECT = Path(__file__).parents[2]
-LIST = PROJECT / "coordinator_dagster" / "backtest" / "VENDORED.txt"
+ENGINE = PROJECT / "copier_template" / "public" / "{{ package }}" / "_engine"
+START = "2026-01-05T00:00Z"
 MODEL = PROJECT / "examples" / "models" / "trend_following"
 
 
@@ -19,8 +21,10 @@ MODEL = PROJECT / "examples" / "models" / "trend_following"
 def home(tmp_path: Path) -> Path:
     home = tmp_path / "home"
     shutil.copytree(MODEL, home / "models" / "mine", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(PROJECT / "packs" / "baseline.json", home / "pack.json")
-    candles(home / "tape", START, 60)
+    rules = json.loads((PROJECT / "packs" / "baseline.json").read_text())
+    contest = {"name": "a", "start": START, "base_class": "slots.tracker.TrackerBase", "report_url": None, "settings": {}}
+    (home / "contest.json").write_text(json.dumps({**contest, "slots": rules.pop("callables"), "rules": rules}))
+    candles(home / "tape", utc(START), 60)
     return home
 
 
@@ -33,15 +37,21 @@ def run(code: Path, home: Path) -> list[str]:
     return result.stdout.splitlines()
 
 
-def test_the_list_is_what_a_backtest_takes(home: Path) -> None:
-    taken, listed = run(PROJECT, home), LIST.read_text().splitlines()
-    assert listed == sorted(set(listed)), "one path a line, sorted"
-    assert sorted(set(taken) - set(listed)) == [], "add these to VENDORED.txt"
-    assert sorted(set(listed) - set(taken)) == [], "nobody needs these; take them out of VENDORED.txt"
+def vendored() -> list[str]:
+    return sorted(path.relative_to(ENGINE).as_posix() for path in ENGINE.rglob("*.py"))
 
 
-def test_the_listed_files_are_enough(home: Path, tmp_path: Path) -> None:
-    for name in LIST.read_text().splitlines():
-        (tmp_path / "copy" / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(PROJECT / name, tmp_path / "copy" / name)
-    assert run(tmp_path / "copy", home) == LIST.read_text().splitlines()
+def test_the_engine_is_what_a_backtest_takes(home: Path) -> None:
+    taken = run(PROJECT, home)
+    assert sorted(set(taken) - set(vendored())) == [], "link these below copier_template/public/…/_engine"
+    assert sorted(set(vendored()) - set(taken)) == [], "nobody needs these; remove their links"
+
+
+def test_the_engine_alone_is_enough(home: Path, tmp_path: Path) -> None:
+    shutil.copytree(ENGINE, tmp_path / "copy", ignore=shutil.ignore_patterns("__pycache__"))
+    assert run(tmp_path / "copy", home) == vendored()
+
+
+def test_each_file_is_a_link_to_ours() -> None:
+    for name in vendored():
+        assert (ENGINE / name).is_symlink() and (ENGINE / name).resolve() == PROJECT / name

@@ -1,36 +1,18 @@
 """Run in a fresh interpreter: a small backtest, then the files of ours that it took, one a line."""
 
 import importlib
-import json
 import sys
-from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
-from coordinator_dagster.backtest.backtest import backtest
-from coordinator_dagster.clock import FixedClock
-from coordinator_dagster.competition import Competition
-from coordinator_dagster.feeds.archive_feed import ArchiveFeed, is_archive
-from coordinator_dagster.feeds.replay import ReplayFeed
-from coordinator_dagster.packs import Pack
-from coordinator_dagster.settings import Settings
-from slots.loader import SlotPath
-from slots.market import utc
+from coordinator_dagster.backtest.of_contest import backtest_contest
 
 PACKAGES = ("coordinator_dagster", "slots")
-START = utc("2026-01-05T00:00Z")
 
 
 def small(home: Path) -> str:
     """An hour of the model and the tape in `home`, as text."""
-    pack = Pack.model_validate(json.loads((home / "pack.json").read_text()))
-    settings: Any = Settings.model_construct(competition_start=START, competition_end=START + timedelta(hours=1))
-    paths = {name: SlotPath(name, path, "pack") for name, path in pack.callables.items()}
-    competition = Competition(home, settings, pack, paths)
-    tape, kind = home / "tape", ArchiveFeed if is_archive(home / "tape") else ReplayFeed
-    feed = kind(tape, None, FixedClock(START))
-    windows = competition.windows.between(START, START + timedelta(hours=1))
-    result = backtest(competition, home / "models", feed, windows)
+    hour = ("2026-01-05T00:00Z", "2026-01-05T01:00Z")
+    result = backtest_contest(home / "contest.json", home / "models", home / "tape", *hour, progress=False)
     result.plot(home / "scores.png")
     return result.summary()
 

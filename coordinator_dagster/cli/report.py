@@ -1,0 +1,24 @@
+"""`coordinator report`"""
+
+from typing import Annotated
+
+import typer
+import uvicorn
+
+from coordinator_dagster.cli.console import console
+from coordinator_dagster.competition import read_competition
+from coordinator_dagster.errors import UserErrors
+from coordinator_dagster.ports import port_faults
+from coordinator_dagster.report.app import create_app
+
+
+def report(
+    host: Annotated[str, typer.Option(help="address of the API; it has no login")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="port of the API")] = 8000,
+) -> None:
+    """Serve the report API of the competition in this folder, and its tape for download, until Ctrl-C."""
+    if faults := port_faults(host, port):
+        raise UserErrors(faults)
+    app = create_app(read_competition())
+    console.print(f"report API: http://{host}:{port}/reports/leaderboard  (Ctrl-C ends it)", soft_wrap=True)
+    uvicorn.run(app, host=host, port=port, log_level="warning")
