@@ -40,7 +40,7 @@ def backtest_contest(
     history that the first input looks back on. UserError for what cannot be run.
     """
     rules = read_contest(contest)
-    competition = rules.competition(contest.parent)
+    competition = rules.competition(contest.parent.parent)  # where the package lies: its slots are found
     first, last = (parse_hour(name, text) if text else None for name, text in (("start", start), ("end", end)))
     if str(tape) == SIMULATED:
         first = first or competition.start

@@ -22,7 +22,13 @@ def home(tmp_path: Path) -> Path:
     home = tmp_path / "home"
     shutil.copytree(MODEL, home / "models" / "mine", ignore=shutil.ignore_patterns("__pycache__"))
     rules = json.loads((PROJECT / "packs" / "baseline.json").read_text())
-    contest = {"name": "a", "start": START, "base_class": "slots.tracker.TrackerBase", "report_url": None, "settings": {}}
+    contest = {
+        "name": "a",
+        "start": START,
+        "base_class": "slots.tracker.TrackerBase",
+        "report_url": None,
+        "settings": {},
+    }
     (home / "contest.json").write_text(json.dumps({**contest, "slots": rules.pop("callables"), "rules": rules}))
     candles(home / "tape", utc(START), 60)
     return home

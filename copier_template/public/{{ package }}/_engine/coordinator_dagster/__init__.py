@@ -1,0 +1,1 @@
+../../../../../coordinator_dagster/__init__.py

@@ -1,0 +1,1 @@
+../../../../../../coordinator_dagster/backtest/memory_tape.py

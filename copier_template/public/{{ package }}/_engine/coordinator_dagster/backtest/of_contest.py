@@ -1,0 +1,1 @@
+../../../../../../coordinator_dagster/backtest/of_contest.py

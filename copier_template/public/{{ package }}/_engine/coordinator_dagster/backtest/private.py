@@ -1,0 +1,1 @@
+../../../../../../coordinator_dagster/backtest/private.py

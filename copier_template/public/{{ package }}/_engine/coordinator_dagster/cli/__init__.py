@@ -1,0 +1,1 @@
+../../../../../../coordinator_dagster/cli/__init__.py

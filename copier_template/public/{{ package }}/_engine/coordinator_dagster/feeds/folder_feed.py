@@ -1,0 +1,1 @@
+../../../../../../coordinator_dagster/feeds/folder_feed.py

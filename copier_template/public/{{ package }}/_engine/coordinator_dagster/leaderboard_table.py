@@ -1,0 +1,1 @@
+../../../../../coordinator_dagster/leaderboard_table.py

@@ -1,0 +1,1 @@
+../../../../../../coordinator_dagster/runners/__init__.py

@@ -1,0 +1,1 @@
+../../../../../../coordinator_dagster/stages/ingest.py
