@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.backtest.tapes import candles
 from slots.market import utc
+from tests.backtest.tapes import candles
 
 PROJECT = Path(__file__).parents[2]
 ENGINE = PROJECT / "copier_template" / "public" / "{{ package }}" / "_engine"
