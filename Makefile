@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: help setup demo live dev test check crash equivalence faults hostile kills bench clean
+.PHONY: help setup demo live dev test check crash equivalence faults hostile kills test-templates bench clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
@@ -54,6 +54,9 @@ hostile: setup ## each hostile model alone beside three good ones, with latencie
 
 equivalence: setup ## an hour of realtime and one of tournament, live at 20x against the stand-in exchange, and their replays
 	COORDINATOR_TEST_WHOLE_HOUR=1 $(BIN)/pytest --timeout 1200 tests/live/test_equivalence.py $(ARGS)
+
+test-templates: setup ## each pack, plain and with a spec.json: generated, installed and run; a quarter of an hour
+	COORDINATOR_TEST_TEMPLATES=all $(BIN)/pytest -m template $(ARGS)
 
 bench: setup ## measure; NAME=replay
 	$(BIN)/python -m benchmarks $(NAME) $(ARGS)

@@ -54,9 +54,13 @@ class Contest(Strict):
             pack = Pack.model_validate({**self.rules, "callables": paths})
         except ValidationError as error:
             raise UserErrors(pydantic_faults("contest.json: rules", error, Pack)) from None
-        settings = Settings.model_construct(
-            **{"competition": self.name, "mode": "replay", "competition_start": self.starts, **self.settings}
-        )
+        own = {
+            "competition": self.name,
+            "mode": "replay",
+            "competition_start": self.starts,
+            "model_base_classname": self.base_class,
+        }
+        settings = Settings.model_construct(**{**own, **self.settings})
         slots = {name: SlotPath(name, path, "contest.json") for name, path in paths.items()}
         return Competition(home, settings, pack, slots)
 

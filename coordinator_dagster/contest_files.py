@@ -50,7 +50,7 @@ def model_schemas(competition: Competition) -> dict[str, dict[str, Any]]:
 
 
 def _schema(title: str, examples: list[Any]) -> dict[str, Any]:
-    builder = SchemaBuilder()
+    builder = SchemaBuilder("https://json-schema.org/draft/2020-12/schema")
     for one in examples:
         builder.add_object(one)
     return {**builder.to_schema(), "title": title}

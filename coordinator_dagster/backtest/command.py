@@ -1,5 +1,6 @@
 """What participants type: `backtest` a model on a tape, download the contest's own `tape`."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -34,7 +35,8 @@ def run(contest: Path) -> None:
             found.plot(plot)
             console.print(f"wrote {plot}")
         if csv:
-            found.forecasts.to_csv(csv, index=False)
+            as_json = {name: found.forecasts[name].map(json.dumps) for name in ("output", "truth")}
+            found.forecasts.assign(**as_json).to_csv(csv, index=False)
             console.print(f"wrote {csv}")
 
     @app.command("tape")
