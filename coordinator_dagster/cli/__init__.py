@@ -9,7 +9,7 @@ from typer.core import TyperGroup
 
 COMMANDS = (
     *("doctor", "validate", "replay", "leaderboard", "audit", "explain", "packs", "models", "order"),
-    *("feed", "backfill", "tape", "expire", "postgres", "report", "demo", "dev", "live"),
+    *("feed", "backfill", "tape", "expire", "postgres", "report", "verify", "demo", "dev", "live"),
 )
 
 
@@ -46,13 +46,14 @@ def main() -> None:
     try:
         app()
     except Exception as error:
-        if not isinstance(error, _for_people()):
+        if not isinstance(error, for_people()):
             raise
         typer.secho(f"error: {error}", err=True, fg="red")
         sys.exit(1)
 
 
-def _for_people() -> tuple[type[Exception], ...]:
+def for_people() -> tuple[type[Exception], ...]:
+    """The errors whose text is all that is shown of them."""
     from coordinator_dagster.errors import UserError
     from coordinator_dagster.feeds.base import FeedError
     from coordinator_dagster.stages.facts import StageFailed
