@@ -55,13 +55,14 @@ def show_to_people() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if not isinstance(error, _for_people()):
+        if not isinstance(error, for_people()):
             raise
         typer.secho(f"error: {error}", err=True, fg="red")
         sys.exit(1)
 
 
-def _for_people() -> tuple[type[Exception], ...]:
+def for_people() -> tuple[type[Exception], ...]:
+    """The errors whose text is all that is shown of them."""
     from coordinator_dagster.errors import UserError
     from coordinator_dagster.feeds.base import FeedError
     from coordinator_dagster.stages.facts import StageFailed

@@ -59,7 +59,7 @@ def _path(key: int, first: int, last: int) -> npt.NDArray[np.float64]:
 
 
 class SimulatedFeed:
-    """Candles of any whole number of minutes and one tick per second, for the assets named.
+    """Candles of any granularity and one tick per second, for the assets named.
 
     Everything is a function of (seed, asset, time). A tick at second s has the price P(s); a candle over
     [a, b) has open P(a), close P(b) and the extremes between, so ticks and candles agree and a bar opens
@@ -88,11 +88,8 @@ class SimulatedFeed:
             seconds = granularity_seconds(granularity)
         except ValueError as error:
             raise UserError(str(error)) from error
-        if seconds != 1 if kind == "tick" else seconds % 60:
-            raise UserError(
-                f"the simulated feed has no {kind} of granularity {granularity}; it has ticks of 1s and "
-                "candles of whole minutes (1m, 5m, 1h)"
-            )
+        if kind == "tick" and seconds != 1:
+            raise UserError(f"the simulated feed has no tick of granularity {granularity}; it has ticks of 1s")
         return Series("simulated", asset, kind, granularity)
 
     def known_through(self, series: Series) -> datetime:
