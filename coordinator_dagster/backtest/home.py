@@ -42,5 +42,7 @@ class Home:
 
     def _put_away(self) -> dict[str, ModuleType]:
         """Take the modules out of sight that are named like the folder's."""
-        named = [name for name in list(sys.modules) if name.partition(".")[0] in self._names]
+        named = [name for name in self._names if name in sys.modules]
+        if any(hasattr(sys.modules[name], "__path__") for name in named):  # a package: all that is in it, too
+            named = [name for name in list(sys.modules) if name.partition(".")[0] in self._names]
         return {name: sys.modules.pop(name) for name in named}

@@ -9,7 +9,6 @@ import orjson
 from coordinator_dagster.backtest.tables import KeptCycle, KeptForecast, Tables, frozen
 from coordinator_dagster.runners.base import ModelInfo
 from coordinator_dagster.stages.facts import Cycle, Forecast, StoredInput
-from coordinator_dagster.stages.numbers import to_json
 from coordinator_dagster.stages.suspension import Said
 from coordinator_dagster.windows import Window
 
@@ -81,7 +80,7 @@ class MemoryCycles:
             key = (cycle.config_id, cycle.performed_at)
             if cycle.status == "PERFORMED" and key not in ended:
                 answers = sorted(own.get(key, []), key=lambda one: one.model_id)
-                self._tables.add(window, KeptCycle(cycle, to_json(cycle.scope), [_kept(one) for one in answers]))
+                self._tables.add(window, KeptCycle(cycle, frozen(cycle.scope), [_kept(one) for one in answers]))
                 for one in answers:
                     first = self._tables.joined.get(one.model_id, cycle.performed_at)
                     self._tables.joined[one.model_id] = min(first, cycle.performed_at)

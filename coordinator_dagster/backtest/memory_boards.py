@@ -17,8 +17,8 @@ class MemoryBoards:
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
-        self._model_scores: dict[datetime, bytes | None] = {}  # by the window's start; only where there are some
-        self._boards: dict[Window, tuple[bytes | None, bool]] = {}
+        self._model_scores: dict[datetime, str | None] = {}  # by the window's start; only where there are some
+        self._boards: dict[Window, tuple[str | None, bool]] = {}
 
     def models(self) -> dict[str, ModelView]:
         """All models by id, in order of id."""

@@ -36,7 +36,7 @@ def forecasts(tables: Tables) -> pd.DataFrame:
 
 
 def _rows(kept: KeptCycle) -> Iterator[tuple[Any, ...]]:
-    cycle = kept.cycle
+    cycle, truth = kept.cycle, thawed(kept.truth.content) if kept.truth else None
     for one in kept.forecasts:
         score = kept.scores.get(one.model_id)
         yield (
@@ -47,7 +47,7 @@ def _rows(kept: KeptCycle) -> Iterator[tuple[Any, ...]]:
             one.status,
             one.reason or None,
             thawed(one.output),
-            thawed(kept.truth.content) if kept.truth else None,
+            truth,
             score.status if score else None,
             score.value if score else None,
             score.reason if score else None,

@@ -26,7 +26,7 @@ class KeptForecast(NamedTuple):
     status: str
     reason: str
     deployment: str | None
-    output: bytes | None
+    output: str | None
     exec_time_ms: float | None
 
 
@@ -35,7 +35,7 @@ class KeptTruth(NamedTuple):
 
     status: str
     reason: str | None
-    content: bytes | None
+    content: str | None
 
 
 class KeptScore(NamedTuple):
@@ -55,7 +55,7 @@ class KeptCycle:
     """A performed cycle and what became of it; forecasts in the order of model ids, scores by model id."""
 
     cycle: Cycle
-    scope: bytes
+    scope: str | None
     forecasts: Sequence[KeptForecast]
     truth: KeptTruth | None = None
     scores: dict[str, KeptScore] = field(default_factory=dict)
@@ -104,11 +104,11 @@ def settled_in(some: dict[Key, KeptCycle], windows: Sequence[Window]) -> list[Ke
     return [some[key] for key in sorted(some) if start <= key[0] < end or start < some[key].cycle.resolvable_at <= end]
 
 
-def frozen(value: Any) -> bytes | None:
+def frozen(value: Any) -> str | None:
     """JSON as it is kept; None stays None."""
-    return None if value is None else to_json(value)
+    return None if value is None else to_json(value).decode()  # the bytes that orjson makes take 4 KB each
 
 
-def thawed(text: bytes | None) -> Any:
+def thawed(text: str | None) -> Any:
     """What was kept, made anew for whoever asks."""
     return None if text is None else orjson.loads(text)

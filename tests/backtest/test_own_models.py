@@ -46,6 +46,10 @@ def odd(tmp_path: Path) -> Path:
         (folder / name / "main.py").write_text(code)
     (folder / "reads" / "weights.txt").write_text("0.5")
     (folder / "imports" / "late.py").write_text("VALUE = 7")
+    (folder / "package" / "main").mkdir(parents=True)
+    (folder / "package" / "main" / "__init__.py").write_text("from .parts import Model\n")
+    (folder / "package" / "main" / "parts.py").write_text(TELLS + "from .late import VALUE; return VALUE")
+    (folder / "package" / "main" / "late.py").write_text("VALUE = 8")
     return folder
 
 
@@ -64,8 +68,9 @@ def test_answers_are_judged_as_the_local_runner_judges_them(odd: Path) -> None:
         for skip in ((), ("given", "exits")):
             found = judged(own.ask(TICK, CALLS, 20.0, skip))
             assert found == judged(local.ask(TICK, CALLS, 20.0, skip))
-            assert list(found) == sorted(set(ODD) - set(skip))
+            assert list(found) == sorted({*ODD, "package"} - set(skip))
     assert found["reads"][0][:2] == ("SUCCESS", "'0.5'") and found["imports"][0][:2] == ("SUCCESS", "7")
+    assert found["package"][0][:2] == ("SUCCESS", "8")
     assert found["refuses"][0][2] == "could not start: OSError: no weights (main.py:4)"
 
 
