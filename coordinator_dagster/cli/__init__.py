@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 COMMANDS = (
-    *("doctor", "validate", "replay", "leaderboard", "audit", "explain", "packs", "models", "order"),
+    *("doctor", "validate", "verify", "replay", "leaderboard", "audit", "explain", "packs", "models", "order"),
     *("feed", "backfill", "tape", "expire", "postgres", "contest", "report", "demo", "dev", "live"),
 )
 
