@@ -105,7 +105,10 @@ class Trial:
         board = runtime.store.boards.latest_leaderboard()
         if board is None or not board.entries_jsonb:
             raise UserError(f"there is no board; look at {self._made.slot_paths['LEADERBOARD_RANKER']}")
-        listed = [f"{entry['rank'] or 'unranked'} {entry['model_id']}" for entry in board.entries_jsonb]
+        listed = [
+            f"#{entry['rank']} {entry['model_id']}" if entry["rank"] else f"{entry['model_id']} unranked"
+            for entry in board.entries_jsonb
+        ]
         return f"board: {', '.join(listed)}"
 
 

@@ -17,6 +17,7 @@ import pytest
 from sqlalchemy import text
 
 from coordinator_dagster.cli import verify_parts
+from coordinator_dagster.cli.verify import Step, take
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.errors import UserError
 from coordinator_dagster.feeds.simulated import SimulatedFeed
@@ -93,7 +94,7 @@ def test_a_node_that_works(type_in: TypeIn, node: Make, tmp_path: Path, pack: st
         'mean_reversion {"value": ',
         '"return": ',
         "scores: mean_reversion -",
-        "board: 1 ",
+        "board: #1 ",
         "in this process: healthy, PostgreSQL ",
         f"{made.settings.competition} works (",
     ):
@@ -363,6 +364,21 @@ def test_what_a_killed_one_left_is_dropped_first_and_two_at_once_are_not_tried(
         assert f"another `coordinator verify` is at work in the schema {name}; wait for it" in said
         assert there(made) == [name]
     assert there(made) == []
+
+
+def test_a_database_that_goes_away_in_a_step_is_a_failure_of_that_step(
+    node: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with opened(node()) as database:
+
+        def cut_off() -> str:
+            return str(database.read("select pg_terminate_backend(pg_backend_pid())"))
+
+        steps = [Step("first", cut_off), Step("next", lambda: "well", ("first",)), Step("other", lambda: "well")]
+        assert take(steps) == ["first", "next"]
+    said = capsys.readouterr().out
+    assert "✗ first" in said and "the database went away: " in said and "start it, or mend DATABASE_URL" in said
+    assert "✓ other" in said
 
 
 def test_a_schema_of_a_newer_version_cannot_be_migrated(type_in: TypeIn, node: Make, one_model: Path) -> None:
