@@ -112,16 +112,17 @@ def coordinator_dev(home: Path, settings: Mapping[str, str]) -> Iterator[int]:
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
     try:
-        until(lambda: _answers(port, process, log), 60, "the webserver's GraphQL to answer")
+        until(lambda: _answers(port, process, log), 120, "the webserver's GraphQL to answer")
         yield port
     finally:
         done = _end(process)
-        left = _processes_of(home, process.pid)
+        # A code server waits for the processes of its runs, which end a little after their runs.
+        left = psutil.wait_procs(_processes_of(home, process.pid), 20)[1]
         for one in left:
             one.kill()
         print(log.read_text())
     assert done, "Ctrl-C did not end `coordinator dev` within 20 s"
-    assert not left, f"processes were left behind: {left}"
+    assert not left, f"processes were left behind after 20 s: {left}"
 
 
 def ended(state: Callable[[], Any]) -> Any:
