@@ -71,15 +71,14 @@ class MemoryCycles:
         return {t: own for t, own in found.items() if own}
 
     def add(self, window: Window, cycles: Sequence[Cycle], forecasts: Sequence[Forecast]) -> None:
-        """Keep the performed cycles of a window that are new, with their forecasts; what is planned comes later."""
-        ended = self.ended(window)
+        """Keep the performed cycles of a window with their forecasts; what is planned comes later."""
         own: dict[tuple[str, datetime], list[Forecast]] = {}
         for one in forecasts:
             own.setdefault((one.cycle.config_id, one.cycle.performed_at), []).append(one)
         for cycle in cycles:
-            key = (cycle.config_id, cycle.performed_at)
-            if cycle.status == "PERFORMED" and key not in ended:
-                answers = sorted(own.get(key, []), key=lambda one: one.model_id)
+            if cycle.status == "PERFORMED":
+                found = own.get((cycle.config_id, cycle.performed_at), [])
+                answers = sorted(found, key=lambda one: one.model_id)
                 self._tables.add(window, KeptCycle(cycle, frozen(cycle.scope), [_kept(one) for one in answers]))
                 for one in answers:
                     first = self._tables.joined.get(one.model_id, cycle.performed_at)
