@@ -94,8 +94,17 @@ class Competition:
         )
         return Suspensions(rule, window.end)
 
+    def find_public_modules(self) -> None:
+        """From now on slots and the models' base class are found in PUBLIC_REPO, too.
+
+        Said again before each use: Dagster restores the path when it has loaded the definitions.
+        """
+        if (repo := self.settings.public_repo) and str(repo) not in sys.path:
+            sys.path.append(str(repo))
+
     def slots(self, *names: str) -> dict[str, Slot]:
         """These slots, loaded now (all ten without names); SlotErrors with every fault."""
+        self.find_public_modules()
         return load_slots(self.slot_paths, names or SLOT_NAMES, self.home)
 
     def truth_version(self) -> str:
@@ -142,6 +151,6 @@ def read_competition(home: Path | None = None) -> Competition:
     settings = read_settings(home)
     overrides, files = read_overrides(home)
     pack = read_pack(settings.pack, overrides, files)
-    if settings.public_repo and (public := str(settings.public_repo)) not in sys.path:
-        sys.path.append(public)  # its slots, and the base class of its models
-    return Competition(home, settings, pack, slot_paths(home, pack.id, pack.callables))
+    competition = Competition(home, settings, pack, slot_paths(home, pack.id, pack.callables))
+    competition.find_public_modules()
+    return competition

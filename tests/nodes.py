@@ -1,24 +1,16 @@
-"""Node folders as `copier copy` makes them, each with its copy of the packages and an environment of its own."""
+"""Nodes as `copier copy` makes them, each with its copy of the packages and an environment of its own."""
 
 import os
-import shutil
 import sysconfig
 import venv
 from pathlib import Path
 
 import yaml
+from dotenv import dotenv_values
 
-from tests.ui import PROJECT, environment
+from tests.template.generating import generate
+from tests.ui import environment
 
-DEFINITIONS = '''"""What Dagster loads of this competition; workspace.yaml names it."""
-
-from pathlib import Path
-
-from coordinator_dagster.code_location import build_definitions
-from coordinator_dagster.competition import read_competition
-
-defs = build_definitions(read_competition(Path(__file__).parent))
-'''
 # In each node another module of the same name: a node must find its own.
 SLOT = """
 def score_prediction(prediction, ground_truth):
@@ -26,19 +18,13 @@ def score_prediction(prediction, ground_truth):
 """
 
 
-def make_node(parent: Path, name: str, score: float, **settings: object) -> Path:
-    """A node of the competition `name`, whose slot scores everything with `score`; its folder."""
-    node = parent / f"crunch-node-{name}"
-    (node / "config").mkdir(parents=True)
-    shutil.copytree(PROJECT / "examples" / "models", node / "models")
-    shutil.copyfile(PROJECT / "packs" / "baseline.json", node / "config" / "pack.json")
-    (node / "config" / "scoring.py").write_text(SLOT.format(score=score))
-    (node / "config" / "callables.env").write_text("SCORING_FUNCTION=config.scoring:score_prediction\n")
-    (node / "definitions.py").write_text(DEFINITIONS)
-    write_settings(node, COMPETITION=name, PACK="config/pack.json", MODELS_DIR="models", **settings)
-    shutil.copyfile(PROJECT / "dagster.yaml", node / "dagster.yaml")
-    write_workspace(node, [node])
-    _install_runtime(node)
+def make_node(template: Path, parent: Path, name: str, score: float, **settings: object) -> Path:
+    """A generated node of the competition `name`, whose slot scores everything with `score`; its folder."""
+    spec = {"callables": {"SCORING_FUNCTION": "runtime_definitions.own:score_prediction"}}
+    _, node = generate(template, parent / name, name=name, spec=spec)
+    (node / "runtime_definitions" / "own.py").write_text(SLOT.format(score=score))
+    write_settings(node, **{**dotenv_values(node / ".local.env"), **settings})
+    _use_this_python(node)
     return node
 
 
@@ -70,10 +56,8 @@ def clean_environment() -> dict[str, str]:
     return {name: value for name, value in given.items() if name not in ("COORDINATOR_HOME", "PYTHONPATH")}
 
 
-def _install_runtime(node: Path) -> None:
-    """What `pip install -e ./runtime` does, with the libraries of this Python."""
-    for package in ("coordinator_dagster", "slots", "packs"):
-        shutil.copytree(PROJECT / package, node / "runtime" / package, ignore=shutil.ignore_patterns("__pycache__"))
+def _use_this_python(node: Path) -> None:
+    """As `make setup` does it, with the libraries that are here."""
     venv.create(node / ".venv", symlinks=True)
     purelib = sysconfig.get_path("purelib", vars={"base": str(node / ".venv"), "platbase": str(node / ".venv")})
     (Path(purelib) / "node.pth").write_text(f"{node / 'runtime'}\n{sysconfig.get_path('purelib')}\n")

@@ -114,7 +114,6 @@ def test_the_backtest_knows_neither_database_nor_confinement() -> None:
     assert modules("coordinator_dagster.backtest"), "no module found: the test would show nothing"
     outer = {
         "assets",
-        "cli",
         "definitions",
         "jobs",
         "live",

@@ -1,4 +1,4 @@
-"""Two competitions, each in a node folder, over one database: in one Dagster UI, and beside each other."""
+"""Two generated nodes over one database: in one Dagster UI, and beside each other."""
 
 import os
 import shutil
@@ -11,6 +11,7 @@ import pytest
 from coordinator_dagster.competition import read_competition
 from coordinator_dagster.store.database import Database
 from tests.nodes import clean_environment, make_node, write_settings, write_workspace
+from tests.template.conftest import plain_template as plain_template
 from tests.ui import PROJECT, Ui, coordinator_dev, ended, sql
 
 pytestmark = pytest.mark.ui
@@ -35,12 +36,16 @@ def dagster_schemas(database_url: str) -> Iterator[tuple[str, ...]]:
 
 @pytest.fixture
 def nodes(
-    tmp_path: Path, database_url: str, schema: Callable[[str], str], dagster_schemas: tuple[str, ...]
+    plain_template: Path,
+    tmp_path: Path,
+    database_url: str,
+    schema: Callable[[str], str],
+    dagster_schemas: tuple[str, ...],
 ) -> tuple[Path, Path]:
     """Two nodes of one database, each with a schema of its own for its Dagster."""
     settings = HOUR_SETTINGS | {"DATABASE_URL": database_url}
     first, second = (
-        make_node(tmp_path, schema(f"node_{which}"), score, **settings, DAGSTER_SCHEMA=dagster)
+        make_node(plain_template, tmp_path, schema(f"node_{which}"), score, **settings, DAGSTER_SCHEMA=dagster)
         for which, score, dagster in zip("ab", SCORES, dagster_schemas, strict=True)
     )
     return first, second

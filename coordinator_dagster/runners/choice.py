@@ -20,6 +20,7 @@ CLIENT = "model_runner_client"
 
 def open_runner(competition: Competition, known: Callable[[], Iterable[ModelInfo]]) -> Runner:
     """The runner that MODEL_RUNNER names; UserErrors with all that it lacks. `known` took part before."""
+    competition.find_public_modules()
     settings = competition.settings
     if settings.model_runner == "local":
         return open_local_runner(competition)
@@ -56,6 +57,7 @@ def open_local_runner(
 
     Live, too, one bad folder must not keep all the others from being asked.
     """
+    competition.find_public_modules()
     settings, live = competition.settings, competition.settings.mode == "live"
     module, _, name = settings.model_base_classname.rpartition(".")
     return LocalRunner(

@@ -88,11 +88,11 @@ def old_slots(tmp_path: Path) -> Iterator[None]:
 @pytest.mark.usefixtures("old_slots")
 @pytest.mark.parametrize("slots", [("SCORING_FUNCTION",), tuple(FUNCTIONS)], ids=["the scorer", "six slots"])
 def test_the_originals_slots_run_through_a_whole_replay(
-    competition: Callable[..., Competition], slots: tuple[str, ...]
+    competition: Callable[..., Competition], tmp_path: Path, slots: tuple[str, ...]
 ) -> None:
-    made = competition(
-        competition_end="2026-01-05T01:00Z", **{name.lower(): f"old_slots:{FUNCTIONS[name]}" for name in slots}
-    )
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "callables.env").write_text("".join(f"{n}=old_slots:{FUNCTIONS[n]}\n" for n in slots))
+    made = competition(competition_end="2026-01-05T01:00Z")
     with open_runtime(made) as runtime:
         replay(runtime, made.windows.between(made.start, made.settings.competition_end), lambda done: None)
         entries = runtime.store.boards.latest_leaderboard().entries_jsonb
