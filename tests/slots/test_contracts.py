@@ -5,6 +5,7 @@ import importlib
 import json
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,9 @@ from coordinator_dagster.dry_run import dry_run
 from coordinator_dagster.packs import available_packs
 from slots import contracts
 from slots.contracts import CONTRACTS, SLOT_NAMES
+from slots.defaults import provide_raw_input
+from slots.market import Series, history_record, utc
+from slots.tape import MemorySource, Tape
 
 BAD_RETURNS = {
     "RAW_INPUT_PROVIDER": "[]",
@@ -55,6 +59,23 @@ def faults_with(path: Path, slot: str, monkeypatch: pytest.MonkeyPatch, body: st
     importlib.invalidate_caches()
     monkeypatch.setenv(slot, "broken_slots:slot")
     return dry_run(read_competition(path.parent))
+
+
+def test_the_default_input_has_each_asset_where_there_are_several() -> None:
+    now = utc("2026-01-05T00:10Z")
+    series = {asset: Series("sample", asset, "candle", "1m") for asset in ("BTC", "ETH")}
+    price = dict.fromkeys(("open", "high", "low", "close", "volume"), 1.0)
+    records = {
+        one: [history_record(one, now - timedelta(minutes=n), {**price, "close": float(n)}) for n in (2, 1)]
+        for one in series.values()
+    }
+    tape = Tape(MemorySource(records), now, tuple(series.values()))
+    configs = [{"scope_template": {"asset": asset}} for asset in ("BTC", "ETH", "BTC")]
+    both = provide_raw_input(now, tape, configs, 1)
+    assert list(both["by_asset"]) == ["BTC", "ETH"] and both["symbol"] == "BTC"
+    assert both["candles_1m"] == both["by_asset"]["BTC"]["candles_1m"]
+    assert [one["close"] for one in both["by_asset"]["ETH"]["candles_1m"]] == [1.0]
+    assert "by_asset" not in provide_raw_input(now, tape, configs[:1], 1)
 
 
 def test_there_are_ten_and_each_takes_the_originals_arguments() -> None:
