@@ -51,8 +51,11 @@ class MemoryBoards:
     def ended_cycles(
         self, after: datetime, until: datetime, length: timedelta, truth_version: str, version: str
     ) -> dict[datetime, int]:
-        """How many cycles have ended, by the end of the window `(start, end]` their truth falls in."""
-        ended = [one.cycle.resolvable_at for one in self._tables.between(after, until) if one.ended]
+        """How many cycles have ended, by the end of the window `(start, end]` their truth falls in.
+
+        They have their truth; their scores come with it, before a board is made.
+        """
+        ended = [one.cycle.resolvable_at for one in self._tables.between(after, until) if one.truth]
         return Counter(self._tables.grid.resolving(at).end for at in ended)
 
     def show_version(self, version: str, detail: Mapping[str, Any], look_back: timedelta) -> bool:

@@ -64,11 +64,6 @@ class KeptCycle:
     def key(self) -> Key:
         return self.cycle.performed_at, self.cycle.config_id
 
-    @property
-    def ended(self) -> bool:
-        """It has its truth, and its forecasts their scores."""
-        return self.truth is not None and (bool(self.scores) or not self.forecasts)
-
 
 @dataclass
 class Tables:

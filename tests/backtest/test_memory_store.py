@@ -38,7 +38,7 @@ def stores(monkeypatch: pytest.MonkeyPatch) -> list[MemoryStore]:
 @pytest.fixture
 def made(competition: Make, tmp_path: Path) -> Competition:
     """Three hours of the tournament on a tape that ends after two and a half."""
-    tape, models = candles(tmp_path / "tape", START - HOUR, 210, {100, 101}), write(tmp_path / "models")
+    tape, models = candles(tmp_path / "tape", START - HOUR, 210, {139, 140}), write(tmp_path / "models")
     settings = {"feed_provider": "replay", "feed_tape_dir": tape, "models_dir": models, "pack": "tournament"}
     return competition(competition_end="2026-01-05T03:00Z", **settings)
 

@@ -30,7 +30,7 @@ ODD = {
     "long": TELLS + "return 'x' * 2_000_000",
     "wordless": TELLS + "raise type('Odd', (Exception,), {'__str__': lambda self: 1 / 0})()",
     "reads": TELLS + "return open('weights.txt').read()",
-    "imports": TELLS + "import late; return late.VALUE",
+    "imports": TELLS + "import late; late.VALUE += 1; return late.VALUE",
     "syntax": "class Model(:\n",
     "classless": "VALUE = 1\n",
     "leaves": "import sys\nsys.exit(4)\n",
@@ -69,15 +69,15 @@ def test_answers_are_judged_as_the_local_runner_judges_them(odd: Path) -> None:
             found = judged(own.ask(TICK, CALLS, 20.0, skip))
             assert found == judged(local.ask(TICK, CALLS, 20.0, skip))
             assert list(found) == sorted({*ODD, "package"} - set(skip))
-    assert found["reads"][0][:2] == ("SUCCESS", "'0.5'") and found["imports"][0][:2] == ("SUCCESS", "7")
+    assert found["reads"][0][:2] == ("SUCCESS", "'0.5'") and found["imports"][0][:2] == ("SUCCESS", "10")
     assert found["package"][0][:2] == ("SUCCESS", "8")
     assert found["refuses"][0][2] == "could not start: OSError: no weights (main.py:4)"
 
 
 def test_nothing_of_a_model_is_left_behind(odd: Path) -> None:
-    modules, path, folder = set(sys.modules), list(sys.path), Path.cwd()
+    path, folder = list(sys.path), Path.cwd()
     OwnModels(odd, BASE).ask(TICK, CALLS, 5.0)
-    assert {one for one in set(sys.modules) - modules if one.partition(".")[0] in ("main", "late")} == set()
+    assert [one for one in sys.modules if one.partition(".")[0] in ("main", "late")] == []
     assert (sys.path, Path.cwd()) == (path, folder)
     assert not list(odd.rglob("__pycache__"))
 
@@ -87,7 +87,7 @@ def test_a_module_of_ours_is_not_taken_for_the_models(tmp_path: Path, monkeypatc
     (tmp_path / "main.py").write_text(ODD["imports"])
     (tmp_path / "late.py").write_text("VALUE = 8")
     own = OwnModels({"a": tmp_path}, BASE)
-    assert own.ask(TICK, CALLS[:1], 5.0)["a"][0].output == 8
+    assert own.ask(TICK, CALLS[:1], 5.0)["a"][0].output == 9
     assert sys.modules["late"] is Ellipsis
 
 
