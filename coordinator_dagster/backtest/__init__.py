@@ -1,4 +1,4 @@
 """A participant's backtest: the engine's own stages over a recorded tape, with a store in memory.
 
-Vendored in the participants' repository with what it needs: the files that VENDORED.txt lists.
+Vendored in the participants' repo with all that it imports: copier_template/public holds a link to each file.
 """
