@@ -53,7 +53,8 @@ def run(contest: Path) -> None:
         first, last = parse_moment("--from", start).date(), parse_moment("--to", end).date()
         with byte_bar(str(into)) as told:
             report = download(address, into, first, last, told)
-        console.print(f"{into}: {report.fetched} files downloaded, {report.bytes:,} bytes; {report.kept} there already")
+        said = f"{report.fetched} files downloaded, {report.bytes:,} bytes; {report.kept} there already"
+        console.print(f"{into}: {said}", soft_wrap=True)
 
     with show_to_people():
         app()
