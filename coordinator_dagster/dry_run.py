@@ -1,5 +1,6 @@
 """All ten slots on a sample cycle, in memory: what would go wrong, before it does."""
 
+import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,6 +22,15 @@ from slots.views import CyclePrediction, ModelView, Rollup, Score, ScoredPredict
 NOW = datetime(2024, 1, 1, tzinfo=UTC)
 BEFORE = timedelta(hours=4)
 MODEL = "sample-model"
+SHOWN = 160  # characters of an answer or a truth
+
+
+@dataclass
+class DryRun:
+    """Every fault found, each once; and what the example answer scores, a line a config."""
+
+    faults: list[str] = field(default_factory=list)
+    scores: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -31,41 +41,44 @@ class _Sample:
     slots: dict[str, Slot]
     series: tuple[Series, ...]
     source: MemorySource
-    faults: list[str] = field(default_factory=list)
+    found: DryRun
 
-    def try_slot(self, name: str, check: Callable[[Any], str | None], **offered: Any) -> Any:
-        """What the slot returned when it passes the check; None, with a fault noted, otherwise."""
+    def try_slot(self, name: str, check: Callable[[Any], str | None], hint: str = "", **offered: Any) -> Any:
+        """What the slot returned when it passes the check; None, with a fault noted, otherwise.
+
+        `hint`: what the fault may be due to instead of the slot.
+        """
         if name not in self.slots:
             return None
         try:
             found = self.slots[name](**offered)
         except SlotFailure as failure:
-            self.faults.append(str(failure))
+            self.found.faults.append(f"{failure}{hint}")
             return None
         if fault := check(found):
-            self.faults.append(f"{self.slots[name].at}: {fault}")
+            self.found.faults.append(f"{self.slots[name].at}: {fault}{hint}")
             return None
         return found
 
 
-def dry_run(competition: Competition) -> list[str]:
-    """Load all ten slots and put a sample cycle of each config through them; every fault found."""
-    slots: dict[str, Slot] = {}
-    faults: list[str] = []
+def dry_run(competition: Competition) -> DryRun:
+    """Load all ten slots and put a sample cycle of each config through them."""
+    slots, found = dict[str, Slot](), DryRun()
     for name in SLOT_NAMES:
         try:
             slots |= competition.slots(name)
         except SlotErrors as error:
-            faults += error.faults
+            found.faults += error.faults
     series = sample_series(competition.pack)
     longest = max(config.horizon for config in competition.pack.configs)
-    sample = _Sample(competition, slots, series, sample_tape(series, BEFORE, longest), faults)
+    sample = _Sample(competition, slots, series, sample_tape(series, BEFORE, longest), found)
     given = _input(sample)
     for config in competition.pack.configs:
         _cycle(sample, config, given)
     _board(sample)
     sample.try_slot("REPORT_SCHEMA_PROVIDER", report_schema_fault)
-    return list(dict.fromkeys(sample.faults))
+    found.faults = list(dict.fromkeys(found.faults))
+    return found
 
 
 def sample_series(pack: Pack) -> tuple[Series, ...]:
@@ -109,17 +122,19 @@ def _cycle(sample: _Sample, config: PredictionConfig, given: dict[str, Any] | No
     envelope = sample.try_slot("PREDICTION_SCOPE_BUILDER", scope_fault, **offered)
     if envelope is None:
         return
-    scope = envelope["scope"]
+    scope, pack = envelope["scope"], sample.competition.pack
     sample.try_slot("PREDICT_CALL_BUILDER", call_fault, **offered, scope=scope)
     output = sample.try_slot(
         "INFERENCE_OUTPUT_VALIDATOR",
         _object,
-        inference_output=sample.competition.pack.example_output,
+        hint=f"; it was given the pack's example_output {json.dumps(pack.example_output)}: set that to an answer "
+        "that the contest accepts, or mend the slot",
+        inference_output=pack.example_output,
         scope=scope,
     )
     cycle = CyclePrediction(envelope["scope_key"], scope, NOW, NOW + config.horizon, config.id, {}, lambda: given)
-    names = set(sample.competition.pack.series_of(config))
-    own = tuple(one for one, spec in zip(sample.series, sample.competition.pack.series, strict=True) if spec in names)
+    names = set(pack.series_of(config))
+    own = tuple(one for one, spec in zip(sample.series, pack.series, strict=True) if spec in names)
     truth = sample.try_slot(
         "GROUND_TRUTH_RESOLVER",
         _truth if own else _external_truth,
@@ -127,9 +142,24 @@ def _cycle(sample: _Sample, config: PredictionConfig, given: dict[str, Any] | No
         tape=Tape(sample.source, cycle.resolvable_at, own),
     )
     if truth is None and not own:
-        truth = sample.competition.pack.example_truth
+        truth = pack.example_truth
     if output is not None and truth is not None:
-        sample.try_slot("SCORING_FUNCTION", _score, prediction=output, ground_truth=truth, scope=scope)
+        score = sample.try_slot("SCORING_FUNCTION", _score, prediction=output, ground_truth=truth, scope=scope)
+        if score and score["success"]:
+            _look_at(sample.found, pack, config, (output, truth, score["value"]))
+
+
+def _look_at(found: DryRun, pack: Pack, config: PredictionConfig, made: tuple[Any, Any, float]) -> None:
+    """Note what the example scores; a fault where absence would score better."""
+    answer, truth, score = made
+    more = "more is better" if pack.score_direction == "desc" else "less is better"
+    shown = f"{json.dumps(answer):.{SHOWN}}, truth {json.dumps(truth):.{SHOWN}}"
+    found.scores.append(f"{config.id}: {shown}: score {score:g} ({more}; the worst score is {pack.worst_score:g})")
+    if score < pack.worst_score if pack.score_direction == "desc" else score > pack.worst_score:
+        found.faults.append(
+            f"worst_score = {pack.worst_score:g}: the example answer scores {score:g}, which is worse, since {more} "
+            f"(score_direction {pack.score_direction}): absence would pay; mend one of them, or the sign of the score"
+        )
 
 
 def _board(sample: _Sample) -> None:

@@ -27,7 +27,8 @@ def pydantic_faults(where: str, error: ValidationError, model: type[BaseModel]) 
             continue
         message = item["msg"].removeprefix("Value error, ")
         if item["type"] == "extra_forbidden":
-            message = f"unknown field{nearest(str(item['loc'][-1]), _fields_at(model, item['loc'][:-1]))}; remove it"
+            near = nearest(str(item["loc"][-1]), _fields_at(model, item["loc"][:-1]))
+            message = f"unknown field{near}; rename or remove it"
         elif item["type"] == "missing":
             message = "missing; add it"
         elif item["type"] == "finite_number":

@@ -66,7 +66,7 @@ def _callables(home: Path) -> dict[str, str]:
         raise UserErrors(
             [
                 f"{file}: {name}={named[name] or ''}: {name} is no slot{nearest(name, SLOT_NAMES)}; "
-                f"remove it; the slots are {', '.join(SLOT_NAMES)}"
+                f"rename or remove it; the slots are {', '.join(SLOT_NAMES)}"
                 for name in unknown
             ]
         )

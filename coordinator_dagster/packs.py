@@ -122,6 +122,12 @@ def _fits(config: PredictionConfig, info: ValidationInfo) -> PredictionConfig:
     listed, deadline = info.data.get("series"), info.data.get("answer_deadline")
     horizon = config.horizon.total_seconds()
     faults: list[Fault] = []
+    asset = config.scope_template.get("asset")
+    if config.series is None and listed and asset and not _series_of(config, listed):
+        wrong = (
+            "has no series: add one to the pack's, or give the config series: [] where its truth comes from elsewhere"
+        )
+        faults.append((("scope_template", "asset"), asset, wrong))
     for place, spec in enumerate(config.series or []):
         if listed is not None and spec not in listed:
             name = f"{spec.asset}/{spec.kind}/{spec.granularity}"
@@ -160,7 +166,9 @@ class Pack(Strict):
     @field_validator("callables")
     @classmethod
     def _all_ten(cls, value: dict[str, str]) -> dict[str, str]:
-        faults = {name: f"no slot{nearest(name, SLOT_NAMES)}; remove it" for name in value if name not in SLOT_NAMES}
+        faults = {
+            name: f"no slot{nearest(name, SLOT_NAMES)}; rename or remove it" for name in value if name not in SLOT_NAMES
+        }
         faults |= {name: "missing; give module:function" for name in SLOT_NAMES if not value.get(name)}
         refuse([((name,), value.get(name), fault) for name, fault in faults.items()])
         return value

@@ -18,7 +18,7 @@ from coordinator_dagster.schedule import Schedule, Term
 from coordinator_dagster.stages.cycle import ASKING_SLOTS, answered, prepare
 from coordinator_dagster.stages.facts import Cycle, Forecast, StoredInput
 from coordinator_dagster.stages.inputs import build_input
-from slots.loader import Slot
+from slots.loader import Slot, SlotFailure
 
 INSTANTS = 3
 TAIL_LINES, TAIL_LENGTH = 15, 2_000  # of what the model printed
@@ -108,8 +108,16 @@ def _fault(competition: Competition, number: int, cycle: Cycle, fact: Forecast) 
     given = [*map(repr, call["args"]), *(f"{name}={value!r}" for name, value in call["kwargs"].items())]
     asked = f"predict({', '.join(given):.{SHOWN}})"
     raw = f"; it answered {fact.meta['raw']:.{SHOWN}}" if "raw" in fact.meta else ""
-    example = json.dumps(competition.pack.example_output)
-    return (
-        f"instant {number} of {INSTANTS}, {asked} for {cycle.config_id}: {fact.status}: {reason}{raw}; "
-        f"expected is an answer such as {example:.{SHOWN}}"
-    )
+    where = f"instant {number} of {INSTANTS}, {asked} for {cycle.config_id}"
+    return f"{where}: {fact.status}: {reason}{raw}; {_wanted(competition, cycle)}"
+
+
+def _wanted(competition: Competition, cycle: Cycle) -> str:
+    """The pack's example of an answer, unless the contest refuses that one, too."""
+    validator, example = competition.slots("INFERENCE_OUTPUT_VALIDATOR"), competition.pack.example_output
+    shown = f"{json.dumps(example):.{SHOWN}}"
+    try:
+        validator["INFERENCE_OUTPUT_VALIDATOR"](inference_output=example, scope=cycle.scope)
+    except SlotFailure:
+        return f"the pack's example_output {shown} is refused, too: set it to an answer that the contest accepts"
+    return f"expected is an answer such as {shown}"

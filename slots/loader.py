@@ -136,7 +136,7 @@ def _module(name: str) -> Any:
         if error.name and (name == error.name or name.startswith(error.name + ".")):
             raise LookupError(
                 f"there is no module {error.name!r}{_near(error.name, _modules_beside(error.name))}; "
-                "check the spelling, or install the package it is in"
+                "check the spelling, write the module, or install the package it is in"
             ) from None
         raise LookupError(
             f"module {name} raised {describe(error)} when imported; mend it, or install {error.name}"

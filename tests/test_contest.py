@@ -113,6 +113,16 @@ def test_what_is_published_is_checked_and_written(node: Path, tmp_path: Path) ->
     assert fault.endswith("contest.json: is not what this node does; run `coordinator contest` to publish it")
 
 
+def test_a_contest_whose_slots_do_not_work_is_not_published(node: Path, tmp_path: Path) -> None:
+    (node / "own_contest_slots.py").write_text(
+        OWN.replace("return inference_output", 'return {"q": inference_output["q"]}')
+    )
+    done = CliRunner().invoke(app, ["contest"])
+    assert done.exit_code == 1
+    assert "KeyError: 'q'" in str(done.exception) and "example_output" in str(done.exception)
+    assert not (tmp_path / "public" / "schemas").exists()
+
+
 def test_the_schemas_say_what_models_get_and_return(node: Path) -> None:
     files = {path.name: json.loads(text) for path, text in contest_files(read_competition(node)).items()}
     assert files["input.schema.json"]["properties"]["candles_1m"]["items"]["required"] == [

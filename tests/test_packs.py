@@ -78,15 +78,19 @@ FIRST = "scheduled_prediction_configs.0"
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
-        (baseline() | {"serie": 1}, "serie = 1: unknown field (did you mean series?); remove it"),
-        (with_config(activ=True), f"{FIRST}.activ = True: unknown field (did you mean active?); remove it"),
+        (
+            with_config(scope_template={"asset": "ETH", "horizon_seconds": 60}),
+            f"{FIRST}.scope_template.asset = 'ETH': has no series: add one to the pack's, or give the config series: []",
+        ),
+        (baseline() | {"serie": 1}, "serie = 1: unknown field (did you mean series?); rename or remove it"),
+        (with_config(activ=True), f"{FIRST}.activ = True: unknown field (did you mean active?); rename or remove it"),
         (
             with_config(schedule={"every_seconds": 60, "resolve_after": 60}),
-            f"{FIRST}.schedule.resolve_after = 60: unknown field (did you mean resolve_after_seconds?); remove it",
+            f"{FIRST}.schedule.resolve_after = 60: unknown field (did you mean resolve_after_seconds?); rename or",
         ),
         (
             baseline() | {"missing": {"percentil": 90}},
-            "missing.percentil = 90: unknown field (did you mean percentile?); remove it",
+            "missing.percentil = 90: unknown field (did you mean percentile?); rename or remove it",
         ),
         (baseline() | {"worst_score": True}, "worst_score = True: Input should be a valid number"),
         (baseline() | {"min_coverage": "0.5"}, "min_coverage = '0.5': Input should be a valid number"),
@@ -136,7 +140,7 @@ FIRST = "scheduled_prediction_configs.0"
         (baseline() | {"callables": baseline()["callables"] | {SCORER: ""}}, f"callables.{SCORER} = '': missing; give"),
         (
             baseline() | {"callables": baseline()["callables"] | {"SCORING_FUNTION": "a:b"}},
-            f"callables.SCORING_FUNTION = 'a:b': no slot (did you mean {SCORER}?); remove it",
+            f"callables.SCORING_FUNTION = 'a:b': no slot (did you mean {SCORER}?); rename or remove it",
         ),
         (baseline() | {"callables": []}, "callables = []: Input should be a valid dictionary"),
         ("[1]", "must be a JSON object, found list"),

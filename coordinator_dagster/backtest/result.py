@@ -50,12 +50,13 @@ class Backtest:
         if self.leaderboard:
             lines += ["", "leaderboard" if self.final else "leaderboard (interim)", *_table(self.leaderboard)]
         lines += ["", *self.left_out] if self.left_out else []
-        lines += ["", *(f"waiting: {reason}" for reason in self.waiting)] if self.waiting else []
+        open_ones = int(self.forecasts["truth"].isna().sum()) if self.waiting else 0
+        lines += ["", f"{open_ones} forecasts have no truth: the tape ends before it"] if open_ones else []
         return "\n".join(lines)
 
     def _span(self) -> str:
         if not len(self.forecasts):
-            return "no forecasts"
+            return "no forecasts: the tape holds nothing of these hours" if self.waiting else "no forecasts"
         times = self.forecasts["performed_at"]
         return f"{len(times)} forecasts from {times.min():%Y-%m-%d %H:%M} to {times.max():%Y-%m-%d %H:%M} UTC"
 

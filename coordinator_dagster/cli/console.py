@@ -52,7 +52,10 @@ def byte_bar(title: str) -> Iterator[Any]:
 def print_leaderboard(board: Any) -> None:
     """The board as a table, with the moment it is of."""
     if board is None:
-        console.print("no leaderboard yet: run `coordinator replay`, or materialize the windows in the UI")
+        console.print(
+            "no leaderboard yet: live, it comes with the first settled window; else run `coordinator replay`, or "
+            "materialize the windows in the UI"
+        )
         return
     state = "final" if board.final else "interim: some cycles of the look-back have not ended"
     header, *rows = leaderboard_rows(board.entries_jsonb)

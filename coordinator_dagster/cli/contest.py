@@ -8,6 +8,7 @@ from coordinator_dagster.cli.console import console
 from coordinator_dagster.competition import read_competition
 from coordinator_dagster.contest import contest_of
 from coordinator_dagster.contest_files import contest_files, unpublished
+from coordinator_dagster.dry_run import dry_run
 from coordinator_dagster.errors import UserErrors
 
 
@@ -16,6 +17,8 @@ def contest(
 ) -> None:
     """Publish the contest: write contest.json and the schemas into PUBLIC_REPO, and the report web app's columns."""
     competition = read_competition()
+    if faults := dry_run(competition).faults:
+        raise UserErrors([*faults, "nothing is published"])
     if check and (faults := unpublished(competition)):
         raise UserErrors(faults)
     for place, text in contest_files(competition).items():

@@ -65,7 +65,12 @@ def demo(
         raise UserError(f"--from={start} --to={end}: the tape holds nothing there; it ends at {last.isoformat()}")
     _run_in_dagster(competition, windows)
     store = open_store(competition)
-    print_leaderboard(store.boards.latest_leaderboard())
+    board = store.boards.latest_leaderboard()
+    print_leaderboard(board)
+    for entry in board.entries_jsonb if board else []:
+        if not entry["score"]["payload"]["answered"]:
+            name = entry["model_id"]
+            console.print(f"{name} has answered nothing: `coordinator models check {name}` says why", soft_wrap=True)
     store.close()
     _keep(competition, chosen)
     console.print(f"{len(windows)} windows in {time.monotonic() - began:.0f} s. Query it: {sys.argv[0]} postgres psql")

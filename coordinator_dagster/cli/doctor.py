@@ -17,7 +17,7 @@ from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
 
 from coordinator_dagster.cli.console import print_rows
-from coordinator_dagster.cli.validate import settings_faults
+from coordinator_dagster.cli.validate import PATIENCE_SECONDS, settings_faults
 from coordinator_dagster.clock import SystemClock
 from coordinator_dagster.competition import Competition, default_home, read_competition
 from coordinator_dagster.conflict_markers import find_leftovers
@@ -129,7 +129,7 @@ def configuration(competition: Competition) -> Iterator[Finding]:
         near = get_close_matches(name.upper(), known, 1, 0.8)
         if name.upper() not in known and near:
             yield Finding(".local.env", f"{name} is no setting", f"write {near[0]}")
-    faults = dry_run(competition)
+    faults = dry_run(competition).faults
     yield Finding("slots", f"{len(faults)} faults" if faults else "all ten ran on a sample", "\n".join(faults))
     if competition.settings.model_runner == "local":
         models, faults = discover(competition.home / competition.settings.models_dir)
@@ -191,7 +191,7 @@ def _server_version(competition: Competition) -> str:
 
 
 def _feed_state(competition: Competition) -> str:
-    feed = open_feed(competition)
+    feed = open_feed(competition, patience=PATIENCE_SECONDS)
     through = [
         f"{one} through {feed.known_through(one):%Y-%m-%d %H:%M:%S}" for one in contest_series(competition, feed)
     ]

@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from coordinator_dagster.cli.console import print_rows
+from coordinator_dagster.cli.validate import PATIENCE_SECONDS
 from coordinator_dagster.competition import read_competition
 from coordinator_dagster.runtime import open_feed
 from coordinator_dagster.stages.ingest import contest_series
@@ -11,7 +12,7 @@ from coordinator_dagster.stages.ingest import contest_series
 def feed() -> None:
     """List what the feed of FEED_PROVIDER offers, and which of it this contest uses."""
     competition = read_competition()
-    opened = open_feed(competition)
+    opened = open_feed(competition, patience=PATIENCE_SECONDS)
     used = set(contest_series(competition, opened))
 
     def day(moment: datetime | None) -> str:

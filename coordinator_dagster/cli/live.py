@@ -55,6 +55,8 @@ def live(host: Host = "127.0.0.1", port: Port = 3000) -> None:
         with tempfile.TemporaryDirectory(prefix="coordinator-") as folder:  # a socket's path must be short
             commands = service_commands(competition, Path(folder) / "code", host, port)
             supervise(home, commands, None if settings.database_url else EmbeddedPostgres(home))
+            if not settings.database_url:
+                console.print("the embedded PostgreSQL goes on; `coordinator postgres stop` stops it")
 
 
 @contextmanager

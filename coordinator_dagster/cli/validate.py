@@ -21,7 +21,8 @@ PATIENCE_SECONDS = 5.0  # with a venue that may not be reachable from here
 def validate(offline: Annotated[bool, typer.Option(help="do not ask the feed for its assets")] = False) -> None:
     """Check settings and pack, load all ten slots and run a sample cycle through them; print every fault."""
     competition = read_competition()
-    faults, found = [*settings_faults(competition), *dry_run(competition)], warnings(competition)
+    tried = dry_run(competition)
+    faults, found = [*settings_faults(competition), *tried.faults], warnings(competition)
     if not offline and not faults:
         try:
             open_feed(competition, patience=PATIENCE_SECONDS).list_assets()
@@ -35,6 +36,8 @@ def validate(offline: Annotated[bool, typer.Option(help="do not ask the feed for
         raise UserErrors(faults)
     for path in competition.slot_paths.values():
         console.print(f"ok  {path}", soft_wrap=True)
+    for score in tried.scores:
+        console.print(f"example  {score}", soft_wrap=True, markup=False)
     console.print(f"pack {competition.pack.id}: {len(competition.pack.configs)} configs, all ten slots ran")
 
 

@@ -39,7 +39,7 @@ class ConfigTable:
                 return
         raise UserErrors(
             [
-                f"{change}, but cycles have been performed; put it back, or make it a new version from an instant on "
+                f"{change}, and cycles have been performed; put it back, or make it a new version from an instant on "
                 "by `coordinator order configs --at INSTANT --reason TEXT`"
                 for change in self.changes(pack)
             ]

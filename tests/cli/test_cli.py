@@ -198,7 +198,9 @@ def test_a_database_that_cannot_be_reached_is_named_without_its_password(run: Ru
 def test_before_any_run_there_is_no_leaderboard_yet(run: Run, database_url: str, schema: Callable[[], str]) -> None:
     done = run("leaderboard", competition=schema(), database_url=database_url)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("no leaderboard yet: run `coordinator replay`")
+    assert done.stdout.startswith(
+        "no leaderboard yet: live, it comes with the first settled window; else run `coordinator replay`"
+    )
 
 
 def test_a_misspelt_option_is_a_usage_error(run: Run) -> None:

@@ -74,7 +74,7 @@ def test_every_fault_of_a_folder_is_said_at_once(folder: Path) -> None:
             f"model.toml: player_id = 17{rule}",
             f"model.toml: player_name = 'a\\x07b'{rule}",
             f"model.toml: deployment = ' v1'{rule}",
-            "model.toml: nam = 'x': unknown field (did you mean name?); remove it",
+            "model.toml: nam = 'x': unknown field (did you mean name?); rename or remove it",
             "it has no main.py; add one with a subclass of the base class, or a package main",
             "link: is a symbolic link; put the file itself there",
             "sub: is a symbolic link; put the file itself there",

@@ -58,7 +58,7 @@ def faults_with(path: Path, slot: str, monkeypatch: pytest.MonkeyPatch, body: st
     path.write_text(body)
     importlib.invalidate_caches()
     monkeypatch.setenv(slot, "broken_slots:slot")
-    return dry_run(read_competition(path.parent))
+    return dry_run(read_competition(path.parent)).faults
 
 
 def test_the_default_input_has_each_asset_where_there_are_several() -> None:
@@ -107,7 +107,7 @@ def test_the_defaults_implement_the_contracts(pack: str, tmp_path: Path, monkeyp
     for name, slot in slots.items():
         assert slot.at.path.startswith("slots.defaults:")
         assert set(slot.wants) <= set(CONTRACTS[name].arguments)
-    assert dry_run(competition) == []
+    assert dry_run(competition).faults == []
 
 
 @pytest.mark.parametrize("slot", SLOT_NAMES)
@@ -121,7 +121,37 @@ def test_the_dry_run_names_the_slot_that_returns_nonsense(
 @pytest.mark.parametrize("slot", SLOT_NAMES)
 def test_the_dry_run_names_the_slot_that_raises(slot: str, broken: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (fault,) = faults_with(broken, slot, monkeypatch, "def slot():\n    raise ValueError('no idea')")
-    assert fault == f"{slot}=broken_slots:slot (from environment): ValueError: no idea (broken_slots.py:2)"
+    said = f"{slot}=broken_slots:slot (from environment): ValueError: no idea (broken_slots.py:2)"
+    given = (
+        '; it was given the pack\'s example_output {"value": 0.001}: set that to an answer that the contest accepts, '
+    )
+    assert fault == said + (f"{given}or mend the slot" if slot == "INFERENCE_OUTPUT_VALIDATOR" else "")
+
+
+@pytest.mark.parametrize(
+    ("rules", "score", "fault"),
+    [
+        ({}, -3, None),
+        (
+            {"worst_score": 50.0},
+            -3,
+            "worst_score = 50: the example answer scores -3, which is worse, since more is better",
+        ),
+        ({"score_direction": "asc", "worst_score": -50.0}, 3, "scores 3, which is worse, since less is better"),
+        ({"score_direction": "asc", "worst_score": 50.0}, 3, None),
+    ],
+)
+def test_a_worst_score_that_is_not_the_worst_is_a_fault(
+    broken: Path, monkeypatch: pytest.MonkeyPatch, rules: dict[str, object], score: float, fault: str | None
+) -> None:
+    """Else who is absent would win."""
+    pack = json.loads(available_packs()["baseline"].read_text()) | rules
+    (broken.parent / "pack.json").write_text(json.dumps(pack))
+    monkeypatch.setenv("PACK", "pack.json")
+    given = f"{{'value': {score}, 'success': True, 'failed_reason': None}}"
+    faults = faults_with(broken, "SCORING_FUNCTION", monkeypatch, f"def slot():\n    return {given}")
+    assert len(faults) == (fault is not None)
+    assert all(fault in one for one in faults if fault)
 
 
 @pytest.mark.parametrize("slot", SLOT_NAMES)

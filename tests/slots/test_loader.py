@@ -39,7 +39,7 @@ def load(tmp_path: Path) -> Iterator[Load]:
 @pytest.mark.parametrize(
     ("body", "path", "found"),
     [
-        ("", "no_such_thing_at_all:score", "there is no module 'no_such_thing_at_all'; check the spelling, or install"),
+        ("", "no_such_thing_at_all:score", "there is no module 'no_such_thing_at_all'; check the spelling, write"),
         ("", "slots.default:score_prediction", r"no module 'slots.default' \(nearest: slots.defaults\); check"),
         ("", "slot.defaults:score_prediction", r"no module 'slot' \(nearest: slots\)"),
         ("", "slots.defaults.score:prediction", "there is no module 'slots.defaults.score'"),

@@ -70,8 +70,8 @@ def test_unknown_names_in_callables_env_are_refused_all_at_once(tmp_path: Path) 
         read_competition(tmp_path)
     pack, scoring = caught.value.faults
     assert scoring.startswith(f"{file}: SCORING_FUNTION=mine:score: ")
-    assert "did you mean SCORING_FUNCTION?); remove it; the slots are RAW_INPUT_PROVIDER," in scoring
-    assert pack.startswith(f"{file}: PACK=realtime: PACK is no slot; remove it")
+    assert "did you mean SCORING_FUNCTION?); rename or remove it; the slots are RAW_INPUT_PROVIDER," in scoring
+    assert pack.startswith(f"{file}: PACK=realtime: PACK is no slot; rename or remove it")
 
 
 @pytest.mark.parametrize(
@@ -99,9 +99,9 @@ def test_a_faulty_spec_is_refused(tmp_path: Path, spec: str, fault: str) -> None
 
 
 CONFIG = {
-    "id": "eth-900s",
-    "scope_key": "ETH-900s",
-    "scope_template": {"asset": "ETH", "horizon_seconds": 900, "step_seconds": 900},
+    "id": "btc-900s",
+    "scope_key": "BTC-900s",
+    "scope_template": {"asset": "BTC", "horizon_seconds": 900, "step_seconds": 900},
     "schedule": {"every_seconds": 900},
 }
 
@@ -120,7 +120,7 @@ def test_a_folder_s_own_pack_needs_neither_slots_nor_schedule_of_its_own(tmp_pat
     (tmp_path / "config" / "scheduled_prediction_configs.json").write_text(json.dumps([CONFIG]))
     (tmp_path / "spec.json").write_text(json.dumps({"callables": {SLOT: "a:b"}, "scheduled_prediction_configs": []}))
     found = read_competition(tmp_path)
-    assert [config.id for config in found.pack.configs] == ["eth-900s"], "config/ is stronger than spec.json"
+    assert [config.id for config in found.pack.configs] == ["btc-900s"], "config/ is stronger than spec.json"
     assert {one.source for one in found.slot_paths.values()} == {"config/callables.env"}
 
 

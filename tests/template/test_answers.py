@@ -44,6 +44,7 @@ def typed(template: Path, folder: Path, *options: str) -> subprocess.CompletedPr
         (GOOD | {"assets": "btc"}, 'assets = "btc": must be one or more symbols in capitals'),
         (GOOD | {"assets": ""}, "must be one or more symbols"),
         (GOOD | {"assets": "BTC,BTC"}, "names one twice"),
+        (GOOD | {"assets": "BTCUSDT"}, "has a pair; name the asset alone"),
         (GOOD | {"start": "tomorrow"}, 'start = "tomorrow": must be a full hour in UTC, such as 2026-01-05T00:00Z'),
         (GOOD | {"start": "2026-01-05T00:30Z"}, "must be a full hour"),
         (GOOD | {"spec": '{"callables": {"SCORING_FUNCTION": "a:b",}}'}, "not JSON; mend the file"),

@@ -74,7 +74,7 @@ print(json.dumps([rows, found.leaderboard, found.left_out]))
 @pytest.fixture
 def tape(tmp_path: Path) -> Path:
     """Six hours and a half of candles with a hole, and of trades."""
-    candles(tmp_path / "tape", utc("2026-01-05T00:00Z"), 400, holes={230, 231})
+    candles(tmp_path / "tape", utc("2026-01-05T00:00Z"), 400, holes={229, 230})
     return ticks(tmp_path / "tape", utc("2026-01-05T00:00Z"), 400 * 60)
 
 
@@ -109,7 +109,8 @@ def test_a_generated_competition_works(
     assert len(rows) == len(found) > 0
     for one, other in zip(rows, found, strict=True):
         assert other == one
-    assert {row["score_status"] for row in rows} == {"SCORED", "EXEMPT"}, "some truths fall into the hole"
+    void = set() if pack == "realtime" else {"EXEMPT"}  # of trades the last one is the price
+    assert {"SCORED"} | void <= {row["score_status"] for row in rows}, "some truths fall into the hole"
     if overridden:
         assert left_out == ["MODEL_SCORE_AGGREGATOR is private: there is no leaderboard"] and leaderboard is None
         assert "Weights" not in everything_in(public)
