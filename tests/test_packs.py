@@ -80,7 +80,7 @@ FIRST = "scheduled_prediction_configs.0"
     [
         (
             with_config(scope_template={"asset": "ETH", "horizon_seconds": 60}),
-            f"{FIRST}.scope_template.asset = 'ETH': has no series: add one to the pack's, or give the config series: []",
+            f"{FIRST}.scope_template.asset = 'ETH': has no series: add one to the pack's, or give the config",
         ),
         (baseline() | {"serie": 1}, "serie = 1: unknown field (did you mean series?); rename or remove it"),
         (with_config(activ=True), f"{FIRST}.activ = True: unknown field (did you mean active?); rename or remove it"),

@@ -99,8 +99,7 @@ def test_later_windows_alone_say_what_they_say_with_the_earlier_ones(own: Compet
 
 def test_nothing_is_asked_after_the_end_nor_where_the_tape_has_nothing(own: Competition, feed: Feed) -> None:
     longer = own.windows.between(START, START + 4 * HOUR)
-    over = backtest(own, {"zero": Zero}, feed, longer)
-    assert len(over.forecasts) == 180 and "3 forecasts have no truth: the tape ends before it" in over.summary()
+    assert len(backtest(own, {"zero": Zero}, feed, longer).forecasts) == 180
     after = {"competition_start": START + 9 * HOUR, "competition_end": None}
     later = replace(own, settings=own.settings.model_copy(update=after))
     nothing = backtest(later, {"zero": Zero}, feed, later.windows.between(later.start, later.start + HOUR))

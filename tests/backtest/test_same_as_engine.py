@@ -52,6 +52,7 @@ def test_over_a_tape_with_holes_that_begins_late_and_ends_early(
     tape = candles(tmp_path / "tape", START - timedelta(minutes=20), 20 + 100, {5, 6, 30, 31, 32, 70})
     result = assert_same(replayed(competition, tape, models, competition_end="2026-01-05T03:00Z"))
     assert not result.final and "later records have not come" in result.waiting[0]
+    assert "have no truth: the tape ends before it" in result.summary()
     assert result.forecasts["performed_at"].nunique() == 101
 
 
