@@ -16,10 +16,10 @@ from tests.template.generating import PROJECT, generate
 GOOD = {"name": "btc-vol"}
 
 
-def typed(template: Path, folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+def typed(template: Path | str, folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     """`copier copy`, as an operator types it."""
     program = Path(sys.executable).with_name("copier")
-    command = [program, "copy", "--quiet", "--defaults", *options, template, folder]
+    command = [program, "copy", "--quiet", "--defaults", *options, str(template), str(folder)]
     return subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
 
 
@@ -39,6 +39,10 @@ def typed(template: Path, folder: Path, *options: str) -> subprocess.CompletedPr
         ({"name": "dagster"}, 'name = "dagster": is reserved; choose another one'),
         ({"name": "public"}, "is reserved"),
         ({"name": "pg-x"}, "is reserved"),
+        (GOOD | {"title": 'a"b'}, "must be a line of at most 80 characters, without quotes"),
+        (GOOD | {"title": "a\nb"}, "must be a line"),
+        (GOOD | {"title": " "}, "must be a line"),
+        (GOOD | {"title": "{{ 1 }}"}, "must be a line"),
         (GOOD | {"pack": "basline"}, 'pack = "basline": unknown; choose one of baseline, realtime, tournament'),
         (GOOD | {"feed": "nyse"}, 'feed = "nyse": unknown; choose one of binance, pyth, simulated'),
         (GOOD | {"assets": "btc"}, 'assets = "btc": must be one or more symbols in capitals'),
@@ -91,6 +95,13 @@ def test_a_folder_with_files_is_left_alone(template: Path, tmp_path: Path) -> No
     done = typed(template, tmp_path / "old", "-d", "name=btc-vol")
     assert done.returncode == 1 and "old: exists already, with files in it; give a new folder" in done.stderr
     assert [path.name for path in (tmp_path / "old").iterdir()] == ["mine.txt"]
+
+
+def test_from_a_git_url_and_a_tag(template: Path, tmp_path: Path) -> None:
+    done = typed(f"git+file://{template}", tmp_path / "new", "--vcs-ref", "v0.1.0", "-d", "name=btc-vol")
+    assert done.returncode == 0, done.stderr
+    answers = yaml.safe_load((tmp_path / "new" / "crunch-btc-vol" / ".copier-answers.yml").read_text())
+    assert answers["_commit"] == "v0.1.0" and answers["_src_path"].endswith(f"file://{template}")
 
 
 def test_answers_from_a_file(template: Path, tmp_path: Path) -> None:

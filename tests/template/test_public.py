@@ -101,6 +101,25 @@ def test_what_is_generated_is_all_files_of_its_own(repos: tuple[Path, Path]) -> 
                 assert str(PROJECT) not in path.read_text(errors="replace"), path
 
 
+def test_containers_see_the_participants_repo_and_hold_no_secret(repos: tuple[Path, Path]) -> None:
+    compose = yaml.safe_load((repos[1] / "docker-compose.yml").read_text())
+    services = compose["services"]
+    assert {"database", "coordinator", "report"} <= set(services)
+    for name in ("coordinator", "report"):
+        assert "../crunch-btc-vol:/app/challenge:ro" in services[name]["volumes"]
+        assert services[name]["environment"]["PUBLIC_REPO"] == "/app/challenge"
+    assert "${DATABASE_PASSWORD:?" in services["database"]["environment"]["POSTGRES_PASSWORD"]
+    published = [port for one in services.values() for port in one.get("ports", [])]
+    assert all(port.startswith(("127.0.0.1:", "${REPORT_ADDRESS:-127.0.0.1}:")) for port in published)
+    assert set(compose["volumes"]) == {"database", "state", "tape"}
+
+
+def test_each_skill_is_one_that_agents_can_read(repos: tuple[Path, Path]) -> None:
+    for folder in (*repos, repos[0].parent):
+        _, head, text = (folder / "SKILL.md").read_text().split("---\n", 2)
+        assert set(yaml.safe_load(head)) == {"name", "description"} and "btc-vol" in text
+
+
 def test_a_private_scorer_leaves_no_scoring(plain_template: Path, tmp_path: Path) -> None:
     spec = {"callables": {"SCORING_FUNCTION": "runtime_definitions.secret:score"}}
     public, _ = generate(plain_template, tmp_path / "w", spec=spec)

@@ -16,7 +16,7 @@ MINE, THEIRS = "# mine\n", "# theirs\n"
 OWN_OF_NODE = (".local.env", "README.md", "runtime_definitions/data.py", "models/mean_reversion/main.py")
 OWN_OF_PUBLIC = (
     *("README.md", "crunch_btc_vol/tracker.py", "crunch_btc_vol/scoring.py", "crunch_btc_vol/contest.json"),
-    *("examples/mean_reversion/main.py", "schemas/output.schema.json"),
+    *("examples/mean_reversion/main.py",),
 )
 CHANGED_IN_TEMPLATE = (
     *("private/.local.env.tmpl", "private/README.md.tmpl", "private/runtime_definitions/data.py.tmpl"),
@@ -83,7 +83,8 @@ def edit(public: Path, node: Path) -> dict[Path, bytes]:
 def updated(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Updated:
     folder = tmp_path_factory.mktemp("update")
     git(folder, "clone", "--quiet", str(template), "template")
-    public, node = generate(folder / "template", folder / "w")
+    spec = {"callables": {"MODEL_SCORE_AGGREGATOR": "runtime_definitions.secret:aggregate"}}
+    public, node = generate(folder / "template", folder / "w", spec=spec)
     for repo in (public, node):
         assert version(repo) == FIRST
         git(repo, "init", "--quiet")
@@ -108,6 +109,8 @@ def version(repo: Path) -> str:
 def test_the_runtime_is_the_next_one(updated: Updated) -> None:
     public, node = updated.public, updated.node
     assert version(public) == version(node) == NEXT
+    assert "secret" not in (public / ".copier-answers.yml").read_text()
+    assert "private:model_score_aggregator" in (public / ".copier-answers.yml").read_text()
     for runtime in (node / "runtime", public / "crunch_btc_vol" / "_engine"):
         assert (runtime / "slots" / "defaults.py").read_text().endswith("# the next version\n")
     assert (node / "runtime" / "VERSION").read_text() == f"{NEXT}\n"
