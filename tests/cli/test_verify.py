@@ -1,5 +1,6 @@
 """`coordinator verify`: what it says of a node that works, and of each thing that does not."""
 
+import functools
 import json
 import os
 import shutil
@@ -326,7 +327,10 @@ def test_an_interrupt_leaves_no_schema(node: Make, model_folder: WriteModel, tmp
     made = node(models_dir=model_folder("slow", MODEL.format("import time; time.sleep(0.6); return {'value': 0.0}")))
     done = tmp_path / "said"
     with done.open("w") as output:
-        verify = subprocess.Popen([*COMMAND, "verify", "--offline"], stdout=output, stderr=output, env=os.environ)
+        command = [*COMMAND, "verify", "--offline"]
+        # Where the tests run in the background SIGINT is ignored, and a child would inherit that.
+        heard = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+        verify = subprocess.Popen(command, stdout=output, stderr=output, env=os.environ, preexec_fn=heard)
     deadline = time.monotonic() + 40
     while f"{made.schema}_verify" not in there(made):
         assert verify.poll() is None and time.monotonic() < deadline, done.read_text()

@@ -35,7 +35,7 @@ SQUARED = '''"""Squared errors."""
 
 def score_prediction(prediction, ground_truth):
     error = (prediction["value"] - ground_truth["return"]) * 10_000
-    return {"value": -error**2, "success": True, "failed_reason": None}
+    return {"value": -(error**2) / 100, "success": True, "failed_reason": None}
 '''
 SECRET = '''"""Weights that participants must not know."""
 
