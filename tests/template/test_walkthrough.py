@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 import time
 from pathlib import Path
 
@@ -29,7 +30,7 @@ def test_the_page_has_commands_and_files() -> None:
 def test_the_walkthrough_works(template: Path, tmp_path: Path) -> None:
     environment = {
         "COORDINATOR": str(template),
-        "PATH": f"{PROJECT / '.venv' / 'bin'}:{os.environ['PATH']}",
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",  # where copier is
         "FEED_BASE_URL": "http://127.0.0.1:9",  # no venue is asked
         **{
             f"GIT_{who}_{what}": "operator@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
