@@ -7,8 +7,13 @@ from typing import Any
 
 import copier
 
+from coordinator_dagster.settings import Settings
+from slots.contracts import SLOT_NAMES
+
 PROJECT = Path(__file__).parents[2]
 START = "2026-01-05T00:00Z"
+OURS = {*(name.upper() for name in Settings.model_fields), *SLOT_NAMES, "PYTHONPATH", "VIRTUAL_ENV"}
+PREFIXES = ("COORDINATOR_", "DAGSTER_", "PYTEST_", "MAKE", "MFLAGS")
 ANSWERS = {"name": "btc-vol", "feed": "simulated", "start": START}
 
 
@@ -26,8 +31,8 @@ def git(repo: Path, *arguments: str) -> str:
 
 
 def run(*command: str | Path, cwd: Path, **environment: str) -> str:
-    """What the command printed; AssertionError with all of it when it fails. The environment is almost empty."""
-    kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME") or name.startswith("PIP_")}
+    """What the command printed; AssertionError with all of it when it fails. It sees no setting of ours."""
+    kept = {name: value for name, value in os.environ.items() if not (name in OURS or name.startswith(PREFIXES))}
     kept["PIP_NO_COMPILE"] = "1"  # a third of an installation
     done = subprocess.run(
         list(map(str, command)),
