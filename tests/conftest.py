@@ -22,7 +22,10 @@ REALTIME = (
     *("tests/cli/test_live.py", "tests/retention/test_tape_in_use.py", "tests/test_tape_held.py"),
 )
 # What takes longest begins first, else all wait for it at the end.
-LONGEST = ("tests/test_ui.py", "tests/crash/", "tests/cli/test_demo.py", "tests/test_loop.py", "tests/oracle/")
+LONGEST = (
+    *("tests/template/test_generated.py", "tests/test_ui.py", "tests/crash/", "tests/test_two_nodes.py"),
+    *("tests/cli/test_demo.py", "tests/test_loop.py", "tests/oracle/"),
+)
 SERVER = os.environ.get("COORDINATOR_TEST_DATABASE_URL", "postgresql://root@127.0.0.1:5432/test")
 
 

@@ -103,13 +103,15 @@ def _models(given: Given) -> Models:
     for folder in map(Path, [given] if isinstance(given, str | Path) else given):
         if not folder.is_dir():
             raise UserError(f"{folder}: there is no such folder; give a model's folder, or a folder of models")
-        inside = [one.parent if one.suffix else one for one in sorted(folder.glob("*/main.py"))]
-        own = (folder / "main.py").is_file() or (folder / "main").is_dir()
-        for one in [folder] if own else inside:
+        for one in [folder] if _is_model(folder) else filter(_is_model, sorted(folder.iterdir())):
             found[one.resolve().name] = one
     if not found:
         raise UserError(f"{given}: there is no model in it; a model is a folder with a main.py")
     return found
+
+
+def _is_model(folder: Path) -> bool:
+    return (folder / "main.py").is_file() or (folder / "main").is_dir()
 
 
 def _slug(name: str) -> str:
