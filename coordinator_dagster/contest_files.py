@@ -56,10 +56,15 @@ def _schema(title: str, examples: list[Any]) -> dict[str, Any]:
     return {**builder.to_schema(), "title": title}
 
 
+def differing(competition: Competition) -> dict[Path, str]:
+    """Those of the files that say something else, or are missing."""
+    files = contest_files(competition)
+    return {place: text for place, text in files.items() if not place.is_file() or place.read_text() != text}
+
+
 def unpublished(competition: Competition) -> list[str]:
-    """The published files that say something else than this node does."""
+    """The same, in words."""
     return [
         f"{place}: {'is not what this node does' if place.is_file() else 'is missing'}; {REMEDY}"
-        for place, text in contest_files(competition).items()
-        if not place.is_file() or place.read_text() != text
+        for place in differing(competition)
     ]

@@ -7,7 +7,7 @@ import typer
 from coordinator_dagster.cli.console import console
 from coordinator_dagster.competition import read_competition
 from coordinator_dagster.contest import contest_of
-from coordinator_dagster.contest_files import contest_files, unpublished
+from coordinator_dagster.contest_files import differing, unpublished
 from coordinator_dagster.dry_run import dry_run
 from coordinator_dagster.errors import UserErrors
 
@@ -21,11 +21,10 @@ def contest(
         raise UserErrors([*faults, "nothing is published"])
     if check and (faults := unpublished(competition)):
         raise UserErrors(faults)
-    for place, text in contest_files(competition).items():
-        if not place.is_file() or place.read_text() != text:
-            place.parent.mkdir(exist_ok=True)
-            place.write_text(text)
-            console.print(f"wrote {place}", soft_wrap=True)
+    for place, text in differing(competition).items():
+        place.parent.mkdir(exist_ok=True)
+        place.write_text(text)
+        console.print(f"wrote {place}", soft_wrap=True)
     console.print(f"{competition.settings.public_repo} says what this node does", soft_wrap=True)
     for name in sorted(contest_of(competition).private):
         console.print(f"private, so left out of backtests: {competition.slot_paths[name]}", soft_wrap=True)

@@ -5,13 +5,13 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
 import dagster as dg
 import typer
-from sqlalchemy import text
 
 from coordinator_dagster.cli.console import console, print_leaderboard, progress_bar
 from coordinator_dagster.cli.dev import serve as serve_ui
@@ -25,6 +25,7 @@ from coordinator_dagster.feeds.registry import BINANCE_URL
 from coordinator_dagster.launcher import set_dagster_environment
 from coordinator_dagster.runtime import open_runtime
 from coordinator_dagster.store.database import Database
+from coordinator_dagster.store.marked import drop_marked, make_marked
 from coordinator_dagster.store.store import database_url, open_store
 from coordinator_dagster.windows import Window
 
@@ -112,20 +113,14 @@ def _span(tape: Path | None, start: str | None, end: str | None) -> dict[str, st
 
 def _fresh_schema(competition: Competition) -> None:
     """Drop what an earlier demo left; UserError when the schema is somebody else's."""
-    database = Database(database_url(competition), competition.schema)
-    found = database.read(
-        "select obj_description(oid) as mark from pg_namespace where nspname = :name", name=competition.schema
-    )
-    if found and found[0].mark != MARK:
-        raise UserError(
+    with closing(Database(database_url(competition), competition.schema)) as database:
+        drop_marked(
+            database,
+            MARK,
             f"the schema {competition.schema} in the database was not made by a demo; drop it yourself, "
-            "or set DATABASE_URL to another database"
+            "or set DATABASE_URL to another database",
         )
-    with database.transaction() as connection:
-        connection.execute(text(f"drop schema if exists {competition.schema} cascade"))
-        connection.execute(text(f"create schema {competition.schema}"))
-        connection.execute(text(f"comment on schema {competition.schema} is '{MARK}'"))
-    database.close()
+        make_marked(database, MARK)
 
 
 def _run_in_dagster(competition: Competition, windows: Sequence[Window]) -> None:

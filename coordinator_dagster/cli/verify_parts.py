@@ -16,7 +16,7 @@ from coordinator_dagster.cli.validate import PATIENCE_SECONDS
 from coordinator_dagster.clock import SystemClock
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.errors import UserError, UserErrors
-from coordinator_dagster.feeds.base import MICROSECOND, Feed, FeedError
+from coordinator_dagster.feeds.base import Feed, FeedError, fetch_over
 from coordinator_dagster.live.leasing import WORK
 from coordinator_dagster.rehearsal import rehearse
 from coordinator_dagster.report.app import create_app
@@ -79,9 +79,7 @@ def _newest(opened: Feed, series: Series) -> str:
     """UserError where a venue that prints every candle has none; FeedError where it cannot be asked."""
     through = opened.known_through(series)
     start = through - max(RECENT, CANDLES * series.step)
-    # `fetch` goes by ts_event and ends before its end
-    asked = opened.fetch(series, start - series.step + MICROSECOND, through - series.step + MICROSECOND)
-    records = list(islice(asked, ENOUGH))
+    records = list(islice(fetch_over(opened, series, start, through), ENOUGH))
     if not records and series.kind == "candle" and opened.every_bar:
         raise UserError(
             f"no candle from {start.isoformat()} to {through.isoformat()}, where {opened.name} has one every "

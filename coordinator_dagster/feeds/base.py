@@ -106,6 +106,10 @@ def fetch_span(feed: Feed, series: Series, after: datetime, through: datetime) -
     """What a series has in `(after, through]`, which must be final; FeedError when the source fails."""
     if through <= after:
         return Heard(series, after, after, [])
+    return Heard(series, after, through, list(fetch_over(feed, series, after, through)))
+
+
+def fetch_over(feed: Feed, series: Series, after: datetime, through: datetime) -> Iterator[MarketRecord]:
+    """The records that were over in `(after, through]`, oldest first; FeedError when the source fails."""
     # `fetch` goes by ts_event and ends before its end: one microsecond more on both sides
-    found = feed.fetch(series, after - series.step + MICROSECOND, through - series.step + MICROSECOND)
-    return Heard(series, after, through, list(found))
+    return feed.fetch(series, after - series.step + MICROSECOND, through - series.step + MICROSECOND)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
 from coordinator_dagster.clock import Clock
 from coordinator_dagster.competition import Competition
-from coordinator_dagster.feeds.base import Feed, FeedError, Heard
+from coordinator_dagster.feeds.base import Feed, FeedError, Heard, fetch_over
 from coordinator_dagster.feeds.fates import Fate, Met
 from coordinator_dagster.ranges import Range, merge_ranges
 from coordinator_dagster.stages.facts import Added
@@ -26,7 +26,6 @@ GAPS_AT_ONCE = 20  # asked for again in one look
 UNSERVED = "the venue has not served these candles yet"
 LATE = "a trade came after its time had been given as complete; it is fetched"
 ENDED = "the tape has ended and does not hold these candles"
-INSTANT = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
@@ -158,7 +157,7 @@ def _ingest_range(parts: _Parts, series: Series, span: Range, report: IngestRepo
     if kept[0] >= span[1]:
         return
     start, end = kept
-    arriving = feed.fetch(series, start - series.step + INSTANT, end - series.step + INSTANT)
+    arriving = fetch_over(feed, series, start, end)
     done = start
     try:
         for batch in _batches(arriving, LIVE_BATCH if parts.live else BATCH):

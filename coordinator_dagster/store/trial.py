@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from coordinator_dagster.errors import UserError
 from coordinator_dagster.store.database import Database, ServerAway
+from coordinator_dagster.store.marked import drop_marked, make_marked
 
 MARK = "made by coordinator verify, which drops it"
 
@@ -20,9 +21,7 @@ def trial_schema(url: str, name: str) -> Iterator[Database]:
     try:
         with _alone(database):
             _drop(database)
-            with database.transaction() as connection:
-                connection.execute(text(f"create schema {name}"))
-                connection.execute(text(f"comment on schema {name} is '{MARK}'"))
+            make_marked(database, MARK)
             try:
                 yield database
             finally:
@@ -46,17 +45,12 @@ def _alone(database: Database) -> Iterator[None]:
 
 
 def _drop(database: Database) -> None:
-    found = database.read(
-        "select obj_description(oid, 'pg_namespace') as mark from pg_namespace where nspname = :name",
-        name=database.schema,
+    drop_marked(
+        database,
+        MARK,
+        f"the schema {database.schema}, which `coordinator verify` makes and drops, is somebody else's; drop it "
+        "yourself if nobody needs it, or choose another COMPETITION",
     )
-    if found and found[0].mark != MARK:
-        raise UserError(
-            f"the schema {database.schema}, which `coordinator verify` makes and drops, is somebody else's; drop it "
-            "yourself if nobody needs it, or choose another COMPETITION"
-        )
-    with database.transaction() as connection:
-        connection.execute(text(f"drop schema if exists {database.schema} cascade"))
 
 
 def _drop_at_the_end(database: Database) -> None:
