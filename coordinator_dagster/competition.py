@@ -149,8 +149,8 @@ def read_competition(home: Path | None = None) -> Competition:
     """The competition configured in `home`; UserErrors with every fault of the first broken file."""
     home = home.resolve() if home else default_home()
     settings = read_settings(home)
-    overrides, files = read_overrides(home)
-    pack = read_pack(settings.pack, overrides, files)
-    competition = Competition(home, settings, pack, slot_paths(home, pack.id, pack.callables))
+    overrides = read_overrides(home)
+    pack = read_pack(settings.pack, overrides.fields, ", ".join(overrides.files))
+    competition = Competition(home, settings, pack, slot_paths(home, overrides, pack.id, pack.callables))
     competition.find_public_modules()
     return competition

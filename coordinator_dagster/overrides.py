@@ -6,6 +6,8 @@ Strongest first: for the slots the process environment and `.local.env`, then fo
 
 import json
 import os
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,22 +21,33 @@ from slots.loader import SlotPath
 SPEC, CALLABLES, CONFIGS = "spec.json", "config/callables.env", "config/scheduled_prediction_configs.json"
 
 
-def read_overrides(home: Path) -> tuple[dict[str, Any], str]:
-    """The fields of the pack that the folder's files replace, and which files these are, in words."""
-    found, files = read_spec(home), []
-    if found:
-        files.append(SPEC)
-    if named := _callables(home):
-        found["callables"] = {**found.get("callables", {}), **named}
+@dataclass(frozen=True)
+class Overrides:
+    """The `fields` of the pack that the folder's files replace, and which `files` these are.
+
+    `slots`: the paths that each of these files names, the strongest file first.
+    """
+
+    fields: dict[str, Any]
+    files: list[str]
+    slots: list[tuple[str, dict[str, str]]]
+
+
+def read_overrides(home: Path) -> Overrides:
+    """UserErrors for a file that is not what it must be."""
+    spec, named = _spec(home), _callables(home)
+    fields, files = dict(spec), [SPEC] if spec else []
+    if named:
+        fields["callables"] = {**spec.get("callables", {}), **named}
         files.append(CALLABLES)
     path = home / CONFIGS
     if path.is_file():
-        found["scheduled_prediction_configs"] = _read_json(path, list)
+        fields["scheduled_prediction_configs"] = _read_json(path, list)
         files.append(CONFIGS)
-    return found, ", ".join(files)
+    return Overrides(fields, files, [(CALLABLES, named), (SPEC, spec.get("callables", {}))])
 
 
-def read_spec(home: Path) -> dict[str, Any]:
+def _spec(home: Path) -> dict[str, Any]:
     """What `spec.json` overrides in the pack: `callables` and `scheduled_prediction_configs`."""
     path = home / SPEC
     if not path.is_file():
@@ -73,13 +86,12 @@ def _callables(home: Path) -> dict[str, str]:
     return {name: path for name, path in named.items() if path}
 
 
-def slot_paths(home: Path, pack_id: str, callables: dict[str, str]) -> dict[str, SlotPath]:
+def slot_paths(home: Path, overrides: Overrides, pack_id: str, callables: dict[str, str]) -> dict[str, SlotPath]:
     """Each slot's path from the strongest source that names it; `callables` are the pack's."""
-    sources = [
+    sources: list[tuple[str, Mapping[str, Any]]] = [
         ("environment", os.environ),
         (".local.env", dotenv_values(home / ".local.env")),
-        (CALLABLES, _callables(home)),
-        (SPEC, read_spec(home).get("callables", {})),
+        *overrides.slots,
         (f"pack {pack_id}", callables),
     ]
     found = {}

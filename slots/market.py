@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 Kind = Literal["tick", "candle"]
 LARGEST = sys.float_info.max
+MICROSECOND = timedelta(microseconds=1)
 VALUE_NAMES: dict[str, tuple[str, ...]] = {
     "tick": ("price",),
     "candle": ("open", "high", "low", "close", "volume"),
@@ -39,6 +40,10 @@ class Series:
     def step(self) -> timedelta:
         """How long one record lasts: a candle's length, nothing for a tick."""
         return timedelta(seconds=granularity_seconds(self.granularity) if self.kind == "candle" else 0)
+
+    def knowable_through(self, complete: datetime) -> datetime:
+        """Once complete through `complete`, nothing is to come until then: no candle ends inside the next one."""
+        return complete + max(self.step - MICROSECOND, timedelta(0))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,9 @@
 """A recorded tape in memory, as far as it has been read."""
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from coordinator_dagster.feeds.base import MICROSECOND, Feed, fetch_span
+from coordinator_dagster.feeds.base import Feed, fetch_span
 from slots.market import MarketRecord, Series
 from slots.tape import MemorySource
 
@@ -35,7 +35,7 @@ class MemoryTape:
         for one in series:
             if self._through[one] == self._origin:
                 return None
-            moments.append(self._through[one] + max(one.step - MICROSECOND, timedelta(0)))
+            moments.append(one.knowable_through(self._through[one]))
         return min(moments, default=None)
 
     def cached(self, series: Iterable[Series], start: datetime, end: datetime, look_back: int) -> MemorySource:

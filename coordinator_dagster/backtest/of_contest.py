@@ -15,9 +15,8 @@ from coordinator_dagster.clock import FixedClock
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.contest import read_contest
 from coordinator_dagster.errors import UserError
-from coordinator_dagster.feeds.archive_feed import ArchiveFeed, is_archive
 from coordinator_dagster.feeds.base import Feed
-from coordinator_dagster.feeds.replay import ReplayFeed
+from coordinator_dagster.feeds.recorded import open_recorded
 from coordinator_dagster.feeds.simulated import SimulatedFeed
 from coordinator_dagster.stages.ingest import contest_series
 from coordinator_dagster.windows import Window
@@ -61,7 +60,7 @@ def open_tape(competition: Competition, tape: Path | str, end: datetime | None) 
         return simulated
     if not folder.is_dir():
         raise UserError(f"tape = {tape}: there is no such folder; download a tape, or give `{SIMULATED}`")
-    return (ArchiveFeed if is_archive(folder) else ReplayFeed)(folder, None, clock)
+    return open_recorded(folder, None, clock)
 
 
 def _windows(

@@ -8,9 +8,8 @@ from typing import Protocol
 
 from coordinator_dagster.clock import Clock
 from coordinator_dagster.feeds.fates import Fates
-from slots.market import Kind, MarketRecord, Series
+from slots.market import MICROSECOND, Kind, MarketRecord, Series
 
-MICROSECOND = timedelta(microseconds=1)
 FLUSH_DELAY = timedelta(seconds=0.25)  # a trade is on the tape of its venue that long after its time, by default
 AGREEING_ANSWERS = 3  # so many answers have to agree before "nothing more" is believed
 

@@ -10,12 +10,11 @@ from pydantic import SecretStr
 from coordinator_dagster.clock import Clock
 from coordinator_dagster.errors import UserError
 from coordinator_dagster.faults import nearest
-from coordinator_dagster.feeds.archive_feed import ArchiveFeed, is_archive
 from coordinator_dagster.feeds.base import Feed
 from coordinator_dagster.feeds.binance import BinanceFeed
 from coordinator_dagster.feeds.none import NoFeed
 from coordinator_dagster.feeds.pyth import PythFeed
-from coordinator_dagster.feeds.replay import ReplayFeed
+from coordinator_dagster.feeds.recorded import open_recorded
 from coordinator_dagster.feeds.simulated import SimulatedFeed
 
 BINANCE_URL = "https://api.binance.com"
@@ -56,8 +55,7 @@ class FeedSettings(Protocol):
 def _replay(settings: FeedSettings, clock: Clock) -> Feed:
     if settings.feed_tape_dir is None:
         raise UserError("FEED_TAPE_DIR is not set; FEED_PROVIDER=replay needs the folder of recorded CSV files")
-    feed = ArchiveFeed if is_archive(settings.feed_tape_dir) else ReplayFeed
-    return feed(settings.feed_tape_dir, settings.feed_tape_provider, clock)
+    return open_recorded(settings.feed_tape_dir, settings.feed_tape_provider, clock)
 
 
 def _simulated(settings: FeedSettings, clock: Clock) -> Feed:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -15,9 +15,8 @@ from coordinator_dagster.ranges import Range
 from coordinator_dagster.stages.facts import MonthChanged, MonthStays
 from coordinator_dagster.store.database import Database
 from coordinator_dagster.store.tape import KEY, series_key
-from slots.market import Series
+from slots.market import MICROSECOND, Series
 
-MICROSECOND = timedelta(microseconds=1)
 PARTITION = re.compile(r"market_records_(\d{4})_(\d\d)")
 LEFT = "left_market_records_"  # the name of a month that is no part of the tape any more
 LOCK_TIMEOUT = "100ms"  # so long may everybody who wants the tape be held up by who waits for it to be free

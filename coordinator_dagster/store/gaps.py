@@ -27,10 +27,9 @@ from coordinator_dagster.store.gap_queries import (
     UNANSWERED,
 )
 from coordinator_dagster.store.tape import KEY, series_key
-from slots.market import Series
+from slots.market import MICROSECOND, Series
 from slots.tape import EPOCH, boundary
 
-MICROSECOND = timedelta(microseconds=1)
 AGREEING_OVER = timedelta(minutes=10)
 FIRST_RETRY, LAST_RETRY = timedelta(seconds=10), timedelta(hours=1)  # the pause doubles from one to the other
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -31,7 +31,6 @@ COLUMNS = (
 RECORD = "ts_event, values_jsonb, known_at, event_end, meta_jsonb"  # as MarketRecord takes them
 FROZEN_SECONDS = 5  # so long may who holds the tape say nothing
 NEVER = datetime.min.replace(tzinfo=UTC)
-MICROSECOND, NOTHING = timedelta(microseconds=1), timedelta(0)
 
 
 def series_key(series: Series) -> dict[str, str]:
@@ -175,10 +174,10 @@ class TapeTable:
         return min(self._each_complete_through(series), default=None)
 
     def knowable_through(self, series: Iterable[Series]) -> datetime | None:
-        """Nothing of these series at or before this moment is still to come: no candle ends inside the next one."""
+        """Nothing of these series at or before this moment is still to come; None when one has not begun."""
         series = list(series)
         found = zip(self._each_complete_through(series), series, strict=False)
-        return min((through + max(one.step - MICROSECOND, NOTHING) for through, one in found), default=None)
+        return min((one.knowable_through(through) for through, one in found), default=None)
 
     def _each_complete_through(self, series: Iterable[Series]) -> list[datetime]:
         """In the order given; empty when one is not begun."""

@@ -8,7 +8,7 @@ import pytest
 
 from coordinator_dagster.competition import read_competition
 from coordinator_dagster.errors import UserErrors
-from coordinator_dagster.overrides import slot_paths
+from coordinator_dagster.overrides import read_overrides, slot_paths
 from slots.contracts import CONTRACTS
 
 SLOT = "SCORING_FUNCTION"
@@ -52,8 +52,12 @@ def test_the_stronger_source_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_slots_are_looked_up_in_the_home_they_are_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     in_callables(tmp_path, monkeypatch)
     callables = dict.fromkeys(CONTRACTS, "a:b")
-    assert slot_paths(tmp_path, "p", callables)[SLOT].path == "from:callables"
-    assert slot_paths(tmp_path / "elsewhere", "p", callables)[SLOT].path == "a:b"
+
+    def path(home: Path) -> str:
+        return slot_paths(home, read_overrides(home), "p", callables)[SLOT].path
+
+    assert path(tmp_path) == "from:callables"
+    assert path(tmp_path / "elsewhere") == "a:b"
 
 
 def test_an_empty_value_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

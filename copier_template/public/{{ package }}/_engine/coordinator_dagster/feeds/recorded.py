@@ -1,0 +1,1 @@
+../../../../../../coordinator_dagster/feeds/recorded.py
