@@ -148,7 +148,7 @@ def _is_live(competition: Competition) -> bool:
 
 
 def api(competition: Competition, url: str | None) -> str:
-    """What `/health` and `/reports/leaderboard` say, of the API at `url` or of one in this process."""
+    """What `/readyz` and `/reports/leaderboard` say, of the API at `url` or of one in this process."""
     where = url or "in this process"
     remedy = "start `coordinator report` there, or mend --url" if url else "mend DATABASE_URL"
     try:
@@ -156,7 +156,7 @@ def api(competition: Competition, url: str | None) -> str:
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         raise UserError(f"{where}: {type(error).__name__}: {error}; {remedy}") from None
     if not isinstance(health, dict) or health.get("status") != "ok" or not isinstance(board, list):
-        raise UserError(f"{where}: no report API answers there (/health: {health!r:.200}); {remedy}")
+        raise UserError(f"{where}: no report API answers there (/readyz: {health!r:.200}); {remedy}")
     mine = competition.settings.competition
     if health.get("competition") != mine:
         raise UserError(f"{where}: it is about the competition {health.get('competition')!r:.80}, not {mine}; {remedy}")
@@ -166,7 +166,7 @@ def api(competition: Competition, url: str | None) -> str:
 async def _ask(competition: Competition, url: str | None) -> tuple[Any, Any]:
     """The two answers; HTTPError where there is none, or one that refuses, ValueError for one that is not JSON."""
     async with _client(competition, url) as client:
-        answers = [await client.get(path) for path in ("health", "reports/leaderboard")]
+        answers = [await client.get(path) for path in ("readyz", "reports/leaderboard")]
         return answers[0].raise_for_status().json(), answers[1].raise_for_status().json()
 
 

@@ -3,11 +3,12 @@
 from datetime import date
 from typing import Any
 
-from fastapi import APIRouter, HTTPException
+from fastapi import APIRouter
 from fastapi.responses import FileResponse
 
 from coordinator_dagster.feeds.archive_files import Archived, DayFile, exact_file
 from coordinator_dagster.report.opened import Here, Opened
+from coordinator_dagster.report.problems import Refused
 from coordinator_dagster.stages.archive import archive_folder
 
 router = APIRouter(prefix="/tape")
@@ -35,7 +36,7 @@ def parquet(path: str, here: Here) -> FileResponse:
     file = exact_file(path)  # what is opened is made of what the path says, never as it came
     one = _there(here, file.day, file.day).get(file) if file else None
     if file is None or one is None:
-        raise HTTPException(404, "there is no such file; GET /tape lists those that are there")
+        raise Refused(404, "there is no such file; GET /tape lists those that are there")
     return FileResponse(
         archive_folder(here.competition) / file.path,
         media_type="application/vnd.apache.parquet",

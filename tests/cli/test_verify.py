@@ -281,7 +281,7 @@ def test_the_deployed_api_is_asked_and_may_be_away_or_another(
             verify_parts.api(made, f"{url}/nowhere")
     monkeypatch.setenv("DATABASE_URL", UNREACHABLE)
     with serving(create_app(node(database_url=UNREACHABLE))) as url:
-        assert httpx.get(f"{url}/health").status_code == 503
+        assert httpx.get(f"{url}/readyz").status_code == 503
         with pytest.raises(UserError, match=f"{url}: HTTPStatusError: .*503"):
             verify_parts.api(made, url)
 

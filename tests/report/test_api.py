@@ -41,7 +41,7 @@ def test_before_its_first_run_a_competition_has_nothing_to_show_and_nothing_is_m
         assert client.get("/reports/leaderboard").json() == []
         assert client.get("/tape").json() == []
         assert client.get(f"/tape/{FILE}").status_code == 404
-        health = client.get("/health")
+        health = client.get("/readyz")
     assert health.status_code == 200
     assert health.json()["status"] == "ok"
     assert health.json()["competition"] == made.settings.competition
@@ -165,7 +165,7 @@ def test_no_other_file_can_be_read_however_its_path_is_written(archived: Competi
 def test_while_the_database_is_away_it_says_so_and_nothing_of_its_address(competition: Make) -> None:
     made = competition(database_url=UNREACHABLE)
     with asked(made) as client:
-        answers = [client.get(path) for path in ("/health", "/reports/leaderboard", "/tape", f"/tape/{FILE}")]
+        answers = [client.get(path) for path in ("/readyz", "/reports/leaderboard", "/tape", f"/tape/{FILE}")]
     assert [answer.status_code for answer in answers] == [503] * 4
     assert answers[0].json()["status"] == "unavailable"
     for answer in answers:
@@ -184,7 +184,7 @@ def test_one_pool_serves_all_and_is_closed_at_the_end(archived: Competition, mon
     monkeypatch.setattr(Database, "__init__", noting)
     with asked(archived) as client:
         for _ in range(10):
-            client.get("/health")
+            client.get("/readyz")
             client.get("/tape")
         assert len(opened) == 1
         assert opened[0].engine.pool.checkedin() == 1

@@ -16,7 +16,7 @@ from tests.report.conftest import Make
 
 def answers(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/health").status_code == 200
+        return httpx.get(f"{url}/readyz").status_code == 200
     except httpx.TransportError:
         return False
 
