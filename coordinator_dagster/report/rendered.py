@@ -1,0 +1,74 @@
+"""Answers as bytes: with an ETag, zipped for who takes it, and kept while nothing has changed."""
+
+import gzip
+import hashlib
+import re
+import threading
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import orjson
+from fastapi import Request, Response
+
+JSON = "application/json"
+T = TypeVar("T")
+SMALLEST_ZIPPED = 1000  # bytes: below, a packet holds it anyway
+ZIP_LEVEL = 5
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """An answer. The ETag is weak: zipped or not, it says the same."""
+
+    body: bytes
+    zipped: bytes | None
+    etag: str
+    media_type: str
+
+
+def render(body: bytes, media_type: str = JSON) -> Rendered:
+    zipped = gzip.compress(body, ZIP_LEVEL, mtime=0) if len(body) >= SMALLEST_ZIPPED else None
+    return Rendered(body, zipped, f'W/"{hashlib.sha256(body).hexdigest()[:32]}"', media_type)
+
+
+def respond(request: Request, rendered: Rendered, headers: Mapping[str, str] | None = None) -> Response:
+    """The answer: 304 where the asker has it already."""
+    about = {"ETag": rendered.etag, "Cache-Control": "no-cache", "Vary": "Accept-Encoding", **(headers or {})}
+    if _has(request, rendered.etag):
+        return Response(status_code=304, headers=about)
+    if rendered.zipped and re.search(r"\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))", request.headers.get("accept-encoding", "")):
+        return Response(rendered.zipped, headers=about | {"Content-Encoding": "gzip"}, media_type=rendered.media_type)
+    return Response(rendered.body, headers=about, media_type=rendered.media_type)
+
+
+def json_answer(request: Request, content: Any, headers: Mapping[str, str] | None = None) -> Response:
+    """JSON that was made for this request."""
+    return respond(request, render(orjson.dumps(content)), headers)
+
+
+def _has(request: Request, etag: str) -> bool:
+    asked = request.headers.get("if-none-match", "")
+    return asked == "*" or etag.removeprefix("W/") in (one.strip().removeprefix("W/") for one in asked.split(","))
+
+
+class Kept:
+    """What is dear to make, by name: the newest only, for as long as its stamp is the same.
+
+    One thread makes it; who asks meanwhile waits for that.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._making: dict[str, threading.Lock] = {}
+        self._kept: dict[str, tuple[Hashable, Any]] = {}
+
+    def get(self, name: str, stamp: Hashable, make: Callable[[], T]) -> T:
+        with self._lock:
+            making = self._making.setdefault(name, threading.Lock())
+        with making:
+            kept = self._kept.get(name)
+            if kept is None or kept[0] != stamp:
+                kept = self._kept[name] = (stamp, make())
+        value: T = kept[1]
+        return value
