@@ -16,7 +16,7 @@ def name_faults(
 ) -> list[str]:
     """Each name in the schema that no row has: of such entries, and forecasts with these scopes."""
     board = {name for entry in entries for name in board_row({"rank": 1, **entry}, AT, "active")} | JOINED
-    rows = _rows(entries, scopes)
+    rows = rows_by_endpoint(entries, scopes)
     found = [
         f"leaderboard_columns: {label}={name}: no entry has it{nearest(name, sorted(board))}"
         for column in schema["leaderboard_columns"]
@@ -29,7 +29,7 @@ def name_faults(
     return found
 
 
-def _rows(entries: Sequence[Mapping[str, Any]], scopes: Sequence[Mapping[str, Any]]) -> dict[str, set[str]]:
+def rows_by_endpoint(entries: Sequence[Mapping[str, Any]], scopes: Sequence[Mapping[str, Any]]) -> dict[str, set[str]]:
     """The fields of each endpoint's rows."""
     metrics = {name for one in entries for name in metrics_row("", one["score"], AT)}
     by_scope = {
