@@ -49,9 +49,10 @@ def create(
 def revoke(name: Name) -> None:
     """Make a key worthless, at once and for ever."""
     with closing(_open()) as store:
-        if not store.keys.revoke(name):
-            known = [one.name for one in store.keys.every()]
+        known = [one.name for one in store.keys.every()]
+        if name not in known:
             raise UserError(f"NAME={plain(name)}: there is no such key{nearest(name, known)}; see `keys list`")
+        store.keys.revoke(name)
     typer.echo(f"revoked {name}")
 
 
@@ -73,9 +74,7 @@ def _refuse_misfits(name: str, role: str, player: str | None) -> None:
             "--player: a participant's key is of one player; add --player PLAYER_ID, as `models list` has it"
         )
     if role == "operator" and player is not None:
-        raise UserError(
-            f"--player={player}: an operator's key is of no player; leave it out, or --role participant"
-        )
+        raise UserError(f"--player={player}: an operator's key is of no player; leave it out, or --role participant")
 
 
 def _open() -> Store:

@@ -38,13 +38,12 @@ class KeyTable:
                 {"name": name, "role": role, "player": player_id, "hash": key_hash},
             ).scalar_one_or_none()
 
-    def revoke(self, name: str) -> bool:
-        """Whether there is such a key; one that was revoked before stays as it was."""
+    def revoke(self, name: str) -> None:
+        """One that was revoked before stays as it was."""
         with self._database.transaction() as connection:
-            found = connection.execute(
-                text("update api_keys set revoked_at = coalesce(revoked_at, now()) where name = :name"), {"name": name}
+            connection.execute(
+                text("update api_keys set revoked_at = now() where name = :name and revoked_at is null"), {"name": name}
             )
-            return found.rowcount == 1
 
     def every(self) -> list[StoredKey]:
         """All there ever were, oldest first."""
