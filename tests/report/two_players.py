@@ -88,3 +88,7 @@ def make_key(made: Competition, name: str) -> str:
         id_ = store.keys.add(name, role, player, digest(secret))
     assert id_ is not None
     return key_of(id_, secret)
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
