@@ -17,9 +17,9 @@ from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
 
 from coordinator_dagster.keys import digest, parts_of
-from coordinator_dagster.report.opened import Here
+from coordinator_dagster.report.opened import Here, Opened
 from coordinator_dagster.report.problems import Refused
-from coordinator_dagster.store.keys import KeyTable, StoredKey
+from coordinator_dagster.store.keys import StoredKey
 
 log = logging.getLogger(__name__)
 
@@ -53,11 +53,11 @@ class Gate:
     def __init__(self) -> None:
         self._limiter = FixedWindowRateLimiter(MemoryStorage())
 
-    def admit(self, keys: KeyTable, address: str, key: str) -> Caller:
+    def admit(self, here: Opened, address: str, key: str) -> Caller:
         """Whose key that is. Refused when it is nobody's, or when there were too many questions."""
         if not self._limiter.test(WRONG_KEYS, "wrong keys", address):
             raise self._too_many(WRONG_KEYS, "too many wrong keys came from your address", "wrong keys", address)
-        stored = _holder(keys, key)
+        stored = _holder(here, key)
         if stored is None:
             self._limiter.hit(WRONG_KEYS, "wrong keys", address)
             log.warning("a key that is wrong or revoked came from %s", address)
@@ -97,7 +97,7 @@ def _caller_or_nobody(
         return None
     response.headers["Cache-Control"] = "no-store"
     gate: Gate = request.app.state.gate
-    return gate.admit(here.store.keys, _address(request), key)
+    return gate.admit(here, _address(request), key)
 
 
 def _caller(found: "CallerOrNobody") -> Caller:
@@ -110,13 +110,13 @@ CallerOrNobody = Annotated[Caller | None, Depends(_caller_or_nobody)]
 KeyHolder = Annotated[Caller, Depends(_caller)]
 
 
-def _holder(keys: KeyTable, key: str) -> StoredKey | None:
+def _holder(here: Opened, key: str) -> StoredKey | None:
     """The row of a key that is right. How long that takes tells only whether the key looks like one."""
     parts = parts_of(key)
     if parts is None:
         return None
     id_, secret = parts
-    stored = keys.standing(id_)
+    stored = here.store.keys.standing(id_) if here.begun else None
     right = hmac.compare_digest(digest(secret), bytes(stored.key_hash) if stored else NO_SUCH_KEY)
     return stored if right else None
 

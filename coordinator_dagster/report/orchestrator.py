@@ -39,7 +39,7 @@ class ListedModel(BaseModel):
 @router.get("/models", responses=answers(401, 429), openapi_extra=KEY_IS_OPTIONAL)
 def models(caller: CallerOrNobody, here: Here) -> list[ListedModel]:
     """All models by id; [] before the competition's first run."""
-    if not here.store.database.has("model_states"):
+    if not here.begun:
         return []
     settings = here.competition.settings
     return [_listed(one, settings, caller) for one in here.store.roster.entrants()]

@@ -94,7 +94,7 @@ def explain(
 def inputs(caller: KeyHolder, here: Here, at: At) -> Input:
     """What the models were given at an instant: for the operator, and for who has a model that was asked then."""
     asked = caller.player_id is None or here.store.own_forecasts.was_asked(caller.player_id, at)
-    given = Evidence(here.store.database).given(at) if asked else None
+    given = Evidence(here.database).given(at) if asked else None
     if given is None:
         whose = "" if caller.player_id is None else " at which a model of yours was asked"
         raise Refused(404, f"there is no input of {at.isoformat()}{whose}; an instant is a multiple of a cadence")

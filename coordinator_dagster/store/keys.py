@@ -50,8 +50,6 @@ class KeyTable:
         return [StoredKey(**row._mapping) for row in self._database.read(f"{READ} order by id")]
 
     def standing(self, id_: int) -> StoredKey | None:
-        """The key of that id, unless it was revoked; None before the competition's first use, too."""
-        if not self._database.has("api_keys"):
-            return None
+        """The key of that id, unless it was revoked."""
         rows = self._database.read(f"{READ} where id = :id and revoked_at is null", id=id_)
         return StoredKey(**rows[0]._mapping) if rows else None

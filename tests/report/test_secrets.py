@@ -31,6 +31,7 @@ PATH: Mapping[str, list[str]] = {
     "path": ["day=2026-01-05/asset=BTC/kind=candle/simulated-1m.parquet"],
 }
 QUERY: Mapping[str, list[str | None]] = {
+    "asset": [None],
     "at": [SETTLED, VOIDED, PENDING],
     "before": [None],
     "config": [None],
@@ -41,6 +42,8 @@ QUERY: Mapping[str, list[str | None]] = {
     "limit": ["20000", "200"],  # the most that some, and that all take
     "lines": ["10000"],
     "projectIds": [",".join(MODELS)],
+    "provider": [None],
+    "scope_key": [None],
     "source": ["simulated"],
     "start": ["2026-01-01T00:00Z"],
     "subject": ["BTC"],
