@@ -8,6 +8,8 @@ from fastapi import FastAPI
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.report import health, leaderboard, tape
 from coordinator_dagster.report.opened import Opened
+from coordinator_dagster.report.pages import board, now
+from coordinator_dagster.report.pages.site import Static
 from coordinator_dagster.report.problems import handle_problems
 from coordinator_dagster.store.database import Database, with_driver
 from coordinator_dagster.store.store import Store, database_url
@@ -31,7 +33,8 @@ def create_app(competition: Competition) -> FastAPI:
 
     # The interactive pages would load scripts from another host; /openapi.json is there.
     app = FastAPI(title=f"{competition.settings.competition}: reports", lifespan=opened, docs_url=None, redoc_url=None)
-    for part in (health, leaderboard, tape):
+    for part in (health, leaderboard, tape, now, board):
         app.include_router(part.router)
+    app.mount("/static", Static(packages=[("coordinator_dagster.report.pages", "static")]))
     handle_problems(app)
     return app
