@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.report import health, leaderboard, tape
 from coordinator_dagster.report.opened import Opened
-from coordinator_dagster.report.pages import board, now
+from coordinator_dagster.report.pages import board, feeds, model, now
 from coordinator_dagster.report.pages.site import Static
 from coordinator_dagster.report.problems import handle_problems
 from coordinator_dagster.store.database import Database, with_driver
@@ -33,7 +33,7 @@ def create_app(competition: Competition) -> FastAPI:
 
     # The interactive pages would load scripts from another host; /openapi.json is there.
     app = FastAPI(title=f"{competition.settings.competition}: reports", lifespan=opened, docs_url=None, redoc_url=None)
-    for part in (health, leaderboard, tape, now, board):
+    for part in (health, leaderboard, tape, now, board, model, feeds):
         app.include_router(part.router)
     app.mount("/static", Static(packages=[("coordinator_dagster.report.pages", "static")]))
     handle_problems(app)

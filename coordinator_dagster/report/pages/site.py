@@ -14,6 +14,7 @@ from markupsafe import Markup
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from starlette.staticfiles import StaticFiles
 
+from coordinator_dagster.report.pages.columns import written
 from coordinator_dagster.report.problems import Refused
 from coordinator_dagster.report.rendered import Rendered, render, respond
 from coordinator_dagster.store.database import ServerAway
@@ -111,4 +112,5 @@ def utc(moment: datetime | None, form: str = "%Y-%m-%d %H:%M:%S") -> Markup | st
 
 
 ENVIRONMENT.filters["utc"] = utc
+ENVIRONMENT.filters["number"] = lambda value, digits: written(value, f"decimal-{digits}")
 ENVIRONMENT.globals["model_address"] = model_address
