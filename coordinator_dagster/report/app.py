@@ -6,26 +6,27 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from coordinator_dagster.competition import Competition
-from coordinator_dagster.report import health, leaderboard, tape
+from coordinator_dagster.report import feeds, health, leaderboard, models, predictions, schema, tape
 from coordinator_dagster.report.opened import Opened
-from coordinator_dagster.report.pages import board, feeds, model, now
-from coordinator_dagster.report.pages.site import Static
+from coordinator_dagster.report.pages.routes import add_pages
 from coordinator_dagster.report.problems import handle_problems
+from coordinator_dagster.stages.report import asked_report_schema
 from coordinator_dagster.store.database import Database, with_driver
 from coordinator_dagster.store.store import Store, database_url
 
 
 def create_app(competition: Competition) -> FastAPI:
-    """The application. UserError when DATABASE_URL is none; a server that is away may come later.
+    """The application. UserError when DATABASE_URL is none, SlotFailure when the slot's report schema is none.
 
-    Nothing is migrated: before the competition's first run its endpoints have nothing to show.
+    A server that is away may come later. Nothing is migrated: before the competition's first run its endpoints have
+    nothing to show.
     """
-    url = with_driver(database_url(competition))
+    url, asked = with_driver(database_url(competition)), asked_report_schema(competition)
 
     @asynccontextmanager
     async def opened(app: FastAPI) -> AsyncIterator[None]:
         database = Database(url, competition.schema)
-        app.state.opened = Opened(competition, Store(database))
+        app.state.opened = Opened(competition, Store(database), asked)
         try:
             yield
         finally:
@@ -33,8 +34,8 @@ def create_app(competition: Competition) -> FastAPI:
 
     # The interactive pages would load scripts from another host; /openapi.json is there.
     app = FastAPI(title=f"{competition.settings.competition}: reports", lifespan=opened, docs_url=None, redoc_url=None)
-    for part in (health, leaderboard, tape, now, board, model, feeds):
+    for part in (health, schema, leaderboard, models, predictions, feeds, tape):
         app.include_router(part.router)
-    app.mount("/static", Static(packages=[("coordinator_dagster.report.pages", "static")]))
+    add_pages(app)
     handle_problems(app)
     return app

@@ -1,43 +1,54 @@
-"""`/reports/leaderboard`: the newest board, as the web app's table reads it."""
+"""`/reports/leaderboard`: the newest board, as the web app's table reads it, and as CSV."""
 
-from collections.abc import Mapping
-from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query, Request, Response
 
-from coordinator_dagster.report.opened import Here
+from coordinator_dagster.report.as_csv import CSV, csv_of
+from coordinator_dagster.report.opened import Here, Opened
+from coordinator_dagster.report.parameters import MOST_ROWS
+from coordinator_dagster.report.problems import answers
+from coordinator_dagster.report.rendered import json_answer, render_json, respond
+from coordinator_dagster.report.rows import Row, board_row
+from coordinator_dagster.report.shapes import LeaderboardRow
+from coordinator_dagster.store.report_boards import board_stamp, models
 
-router = APIRouter(prefix="/reports")
+router = APIRouter(prefix="/reports", tags=["report"])
 LAST = 999_999  # where who has no rank stands
 
 
-@router.get("/leaderboard")
-def leaderboard(here: Here) -> list[dict[str, Any]]:
-    """A row for each model in order of rank, the unranked last; [] before there is a board."""
-    board = here.store.boards.latest_leaderboard() if here.store.database.has("leaderboards") else None
+@router.get("/leaderboard", response_model=list[LeaderboardRow], responses=answers(422))
+def leaderboard(
+    request: Request,
+    here: Here,
+    limit: Annotated[int | None, Query(ge=1, le=MOST_ROWS, description="rows at most; default: all")] = None,
+    offset: Annotated[int, Query(ge=0, le=10**9, description="rows left out before them")] = 0,
+) -> Response:
+    """A row a model in order of rank, the unranked last; [] before there is a board."""
+    if limit is None and not offset:
+        stamp = board_stamp(here.database) if here.begun else None
+        return respond(request, here.kept.get("leaderboard", stamp, lambda: render_json(board_rows(here))))
+    return json_answer(request, board_rows(here)[offset:][:limit])
+
+
+@router.get("/leaderboard.csv", response_class=Response, responses={200: CSV, **answers()})
+def leaderboard_csv(request: Request, here: Here) -> Response:
+    """The same as a table for a spreadsheet: a column a metric."""
+    rows = board_rows(here)
+    metrics = list(rows[0]["score_metrics"]) if rows else []
+    before, after = ("rank", "model_id", "model_name", "cruncher_name"), ("answered", "due", "coverage")
+    return csv_of(request, "leaderboard.csv", (*before, *metrics, *after, "status", "unranked_reason"), rows)
+
+
+def board_rows(here: Opened) -> list[Row]:
+    """The newest board's rows, kept until something in them changes."""
+    return here.kept.get("board rows", board_stamp(here.database), lambda: _rows(here)) if here.begun else []
+
+
+def _rows(here: Opened) -> list[Row]:
+    board = here.store.boards.latest_leaderboard()
     if board is None:
         return []
-    rows = [_row(entry, board.created_at) for entry in board.entries_jsonb]
+    states = {one.id: one.state for one in models(here.database)}
+    rows = [board_row(entry, board.created_at, states.get(entry["model_id"])) for entry in board.entries_jsonb]
     return sorted(rows, key=lambda row: LAST if row["rank"] is None else row["rank"])
-
-
-def _row(entry: Mapping[str, Any], created_at: datetime) -> dict[str, Any]:
-    """The web app looks at the top level only, so each metric is there as `score_<metric>`, too."""
-    score = entry["score"]
-    return {
-        **{f"score_{name}": value for name, value in score["metrics"].items()},
-        "model_id": entry["model_id"],
-        "model_name": entry.get("model_name"),
-        "cruncher_name": entry.get("cruncher_name"),
-        "rank": entry["rank"],
-        "created_at": naive(created_at),
-        "score_metrics": score["metrics"],
-        "score_ranking": {name: value for name, value in score["ranking"].items() if value is not None},
-        "score_payload": score.get("payload", {}),
-    }
-
-
-def naive(moment: datetime) -> str:
-    """ISO in UTC without saying so: the web app adds the `Z` itself."""
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat()

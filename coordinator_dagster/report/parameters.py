@@ -7,6 +7,9 @@ from typing import Annotated
 from fastapi import Depends, Path, Query
 from pydantic import AfterValidator, AwareDatetime
 
+from coordinator_dagster.report.opened import Here
+from coordinator_dagster.store.report_boards import newest_instant
+
 EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 MOST_ROWS = 20_000
 LONGEST_ID = 200
@@ -41,19 +44,21 @@ class Span:
 
 
 def _span(
+    here: Here,
     start: Annotated[Moment | None, Query(description="default: seven days before `end`")] = None,
-    end: Annotated[Moment | None, Query(description="with its zone, such as 2026-01-05T12:00Z; default: now")] = None,
+    end: Annotated[Moment | None, Query(description="such as 2026-01-05T12:00Z; default: the newest instant")] = None,
 ) -> Span:
-    until = end or datetime.now(UTC)
+    until = end or (newest_instant(here.database) if here.begun else None) or datetime.now(UTC)
     return Span(start or until - timedelta(days=7), until)
 
 
 def _project_ids(
-    projectIds: Annotated[  # noqa: N803: the web app's name
-        list[Name], Query(description="models' ids, comma-separated or repeated; default: all")
-    ] = [],  # noqa: B006: FastAPI copies it
+    several: Annotated[
+        list[Name] | None,
+        Query(alias="projectIds", description="models' ids, comma-separated or repeated; default: all"),
+    ] = None,
 ) -> list[str]:
-    return [one.strip() for several in projectIds for one in several.split(",") if one.strip()]
+    return [one.strip() for ids in several or [] for one in ids.split(",") if one.strip()]
 
 
 Between = Annotated[Span, Depends(_span)]

@@ -15,6 +15,7 @@ JSON = "application/json"
 T = TypeVar("T")
 SMALLEST_ZIPPED = 1000  # bytes: below, a packet holds it anyway
 ZIP_LEVEL = 5
+TAKES_ZIPPED = re.compile(r"\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))")
 
 
 @dataclass(frozen=True)
@@ -32,19 +33,23 @@ def render(body: bytes, media_type: str = JSON) -> Rendered:
     return Rendered(body, zipped, f'W/"{hashlib.sha256(body).hexdigest()[:32]}"', media_type)
 
 
+def render_json(content: Any) -> Rendered:
+    return render(orjson.dumps(content))
+
+
 def respond(request: Request, rendered: Rendered, headers: Mapping[str, str] | None = None) -> Response:
     """The answer: 304 where the asker has it already."""
     about = {"ETag": rendered.etag, "Cache-Control": "no-cache", "Vary": "Accept-Encoding", **(headers or {})}
     if _has(request, rendered.etag):
         return Response(status_code=304, headers=about)
-    if rendered.zipped and re.search(r"\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))", request.headers.get("accept-encoding", "")):
+    if rendered.zipped and TAKES_ZIPPED.search(request.headers.get("accept-encoding", "")):
         return Response(rendered.zipped, headers=about | {"Content-Encoding": "gzip"}, media_type=rendered.media_type)
     return Response(rendered.body, headers=about, media_type=rendered.media_type)
 
 
 def json_answer(request: Request, content: Any, headers: Mapping[str, str] | None = None) -> Response:
     """JSON that was made for this request."""
-    return respond(request, render(orjson.dumps(content)), headers)
+    return respond(request, render_json(content), headers)
 
 
 def _has(request: Request, etag: str) -> bool:

@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-CHARGE = re.compile(r"CHARGED: ([A-Z_]+|no score), (?:.*, )?(the worst score|the \d+th percentile of \d+ answers)", re.S)
+CHARGE = re.compile(
+    r"CHARGED: ([A-Z_]+|no score), (?:.*, )?(the worst score|the \d+th percentile of \d+ answers)", re.S
+)
 Row = dict[str, Any]
 
 

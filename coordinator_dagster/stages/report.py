@@ -16,11 +16,17 @@ KEYS = ("schema_version", "leaderboard_columns", "metrics_widgets")
 
 def provide_report_schema(competition: Competition, store: Store) -> dict[str, Any]:
     """The slot's schema, stored; SlotFailure when it is none."""
+    schema = asked_report_schema(competition)
+    store.boards.put_report_schema(schema)
+    return schema
+
+
+def asked_report_schema(competition: Competition) -> dict[str, Any]:
+    """The slot's schema; SlotFailure when it is none."""
     slot = competition.slots("REPORT_SCHEMA_PROVIDER")["REPORT_SCHEMA_PROVIDER"]
-    schema = slot()
+    schema: dict[str, Any] = slot()
     if fault := report_schema_fault(schema):
         raise SlotFailure(f"{slot.at}: {fault}")
-    store.boards.put_report_schema(schema)
     return schema
 
 

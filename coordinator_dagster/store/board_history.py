@@ -31,11 +31,6 @@ class BoardHistory:
         changed, and whether there is any tape."""
         return self._database.read(STANDING)[0]
 
-    def report_schema(self) -> dict[str, Any] | None:
-        """As REPORT_SCHEMA_PROVIDER last gave it; None: it has not been asked yet."""
-        rows = self._database.read("select schema_jsonb from report_schemas")
-        return rows[0].schema_jsonb if rows else None
-
     def earlier_ranks(self, starts: Sequence[datetime]) -> tuple[datetime, dict[str, int | None]] | None:
         """Of the windows that start then the first with a board of the version shown: each model's rank; None: none."""
         for start in starts:

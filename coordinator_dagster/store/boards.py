@@ -222,3 +222,8 @@ class BoardTables:
                 ),
                 {"schema": orjson.dumps(schema).decode()},
             )
+
+    def report_schema(self) -> dict[str, Any] | None:
+        """The report's schema as it was materialized last; None: it has not been yet."""
+        rows = self._database.read("select schema_jsonb from report_schemas")
+        return rows[0].schema_jsonb if rows else None

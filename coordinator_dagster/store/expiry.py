@@ -142,6 +142,7 @@ class ExpiryTable:
             self._database.lock(connection, "settle")  # no order reopens a cycle from here on
             if why := still_needed():
                 raise MonthStays(why)
+            self._count_off(connection, month)
             connection.execute(text(f"set local lock_timeout = '{LOCK_TIMEOUT}'"))
             connection.execute(text(f"alter table market_records detach partition {month.table}"))
             connection.execute(text(f"alter table {month.table} rename to {LEFT}{month.start:%Y_%m}"))
@@ -164,6 +165,16 @@ class ExpiryTable:
         if rows != archived and not gone:  # what came back to a month that had gone is too old to count
             raise MonthChanged(f"{rows} records, of which {archived} are archived")
         return int(rows)
+
+    def _count_off(self, connection: Connection, month: Month) -> None:
+        connection.execute(
+            text(
+                "update market_record_counts c set record_count = c.record_count - gone.n from (select provider, "
+                f" asset, kind, granularity, count(*) as n from {month.table} group by 1, 2, 3, 4) gone "
+                "where (c.provider, c.asset, c.kind, c.granularity) "
+                " = (gone.provider, gone.asset, gone.kind, gone.granularity)"
+            )
+        )
 
     def _note(self, connection: Connection, month: Month, rows: int, cycles_from: datetime) -> None:
         connection.execute(

@@ -13,6 +13,7 @@ from coordinator_dagster.report.pages.site import answer, fragment, html, nav, p
 from coordinator_dagster.report.pages.standing import Board, Standing, standing
 from coordinator_dagster.report.rendered import Rendered
 from coordinator_dagster.report.rows import board_row
+from coordinator_dagster.report.schema import shown_schema
 from coordinator_dagster.store.board_history import BoardHistory
 
 router = page_router()
@@ -82,16 +83,16 @@ def board_table(table: Table) -> str:
 
 
 def _table(here: Opened, board: Board) -> Table:
-    history = BoardHistory(here.store.database)
+    history = BoardHistory(here.database)
     newest = here.store.boards.latest_leaderboard(board.start)
     starts = [board.start - timedelta(hours=hours) for hours in BEFORE_HOURS]
     before = history.earlier_ranks(starts)
-    return make_table(newest.entries_jsonb, history.report_schema(), board.start, before)
+    return make_table(newest.entries_jsonb, shown_schema(here), board.start, before)
 
 
 def make_table(
     entries: Sequence[Mapping[str, Any]],
-    schema: Mapping[str, Any] | None,
+    schema: Mapping[str, Any],
     start: datetime,
     before: tuple[datetime, Mapping[str, int | None]] | None,
 ) -> Table:

@@ -31,17 +31,16 @@ class Cell:
     number: float | None
 
 
-def columns(schema: Mapping[str, Any] | None, entries: Sequence[Mapping[str, Any]]) -> list[Column]:
-    """Those of the competition's report schema; without one, every metric of the entries."""
-    if schema is None:
-        names = dict.fromkeys(name for entry in entries for name in entry["score"]["metrics"])
-        return [Column(name, name, "", "decimal-3") for name in names]
+def columns(schema: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -> list[Column]:
+    """Those of the competition's report schema; where it lists no number, every metric of the entries."""
     listed = sorted(schema["leaderboard_columns"], key=lambda one: one.get("order") or 0)
-    return [
+    found = [
         _column(one)
         for one in listed
         if one.get("type") not in OWN_TYPES and isinstance(one.get("property"), str) and one["property"] not in OWN
     ]
+    names = dict.fromkeys(name for entry in entries for name in entry["score"]["metrics"])
+    return found or [Column(name, name, "", "decimal-3") for name in names]
 
 
 def _column(one: Mapping[str, Any]) -> Column:

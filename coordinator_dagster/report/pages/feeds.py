@@ -7,9 +7,10 @@ from typing import Any
 
 from fastapi import Request, Response
 
+from coordinator_dagster.ranges import Range
 from coordinator_dagster.report.opened import Here, Opened
 from coordinator_dagster.report.pages.columns import written
-from coordinator_dagster.report.pages.hours import HOUR, Hour, candle_hours, hours_until, tick_hours
+from coordinator_dagster.report.pages.hours import HOUR, Hour, hours_of, hours_until
 from coordinator_dagster.report.pages.site import answer, html, nav, page_router
 from coordinator_dagster.report.pages.standing import Standing, standing
 from coordinator_dagster.report.rendered import Rendered
@@ -76,7 +77,7 @@ def _page(here: Opened, found: Standing, end: datetime | None) -> Rendered:
 
 def _feeds(here: Opened, end: datetime | None) -> list[Feed]:
     """Each series with its last hours: those until `end`, or, in a replay, until the newest that is known."""
-    tape = TapeHours(here.store.database)
+    tape = TapeHours(here.database)
     answered = tape.answered()
     ends = [moment for one in answered for moment in (one.complete_through, one.last_event_ts) if moment]
     latest = end or max(ends, default=None)
@@ -85,12 +86,10 @@ def _feeds(here: Opened, end: datetime | None) -> list[Feed]:
         return [Feed(status, []) for status in here.store.tape_status.series()]
     span = starts[0], starts[-1] + HOUR
     counts, missing = tape.candles(*span), tape.missing(*span)
-    hours = {
-        one.series: candle_hours(one, starts, counts)
-        if one.kind == "candle"
-        else tick_hours(one, starts, [(gap.gap_start, gap.gap_end) for gap in missing if gap.series == one.series])
-        for one in answered
-    }
+    gaps: dict[str, list[Range]] = {}
+    for gap in missing:
+        gaps.setdefault(gap.series, []).append((gap.gap_start, gap.gap_end))
+    hours = {one.series: hours_of(one, starts, counts, gaps.get(one.series, [])) for one in answered}
     return [Feed(status, hours.get(status.series, [])) for status in here.store.tape_status.series()]
 
 

@@ -28,8 +28,16 @@ def hours_until(end: datetime) -> list[datetime]:
     return [last - place * HOUR for place in range(SHOWN)][::-1]
 
 
-def candle_hours(series: Any, starts: Sequence[datetime], counts: Mapping[tuple[str, datetime], int]) -> list[Hour]:
-    """Of each hour how many candles are there, of those that have closed."""
+def hours_of(
+    series: Any, starts: Sequence[datetime], counts: Mapping[tuple[str, datetime], int], missing: Sequence[Range]
+) -> list[Hour]:
+    """Of each hour how many candles are there; of ticks, which come when they like, how much is known."""
+    counted = series.kind == "candle" and granularity_seconds(series.granularity) <= HOUR.total_seconds()
+    return _counted(series, starts, counts) if counted else _known(series, starts, missing)
+
+
+def _counted(series: Any, starts: Sequence[datetime], counts: Mapping[tuple[str, datetime], int]) -> list[Hour]:
+    """The candles that are there, of those that have closed."""
     step = timedelta(seconds=granularity_seconds(series.granularity))
     covered = _ranges(series.covered)
     found = []
@@ -42,8 +50,8 @@ def candle_hours(series: Any, starts: Sequence[datetime], counts: Mapping[tuple[
     return found
 
 
-def tick_hours(series: Any, starts: Sequence[datetime], missing: Sequence[Range]) -> list[Hour]:
-    """Of each hour how much its feed has answered, less what is known to be missing; ticks come when they like."""
+def _known(series: Any, starts: Sequence[datetime], missing: Sequence[Range]) -> list[Hour]:
+    """How much its feed has answered, less what is known to be missing."""
     covered = _ranges(series.covered)
     found = []
     for start in starts:

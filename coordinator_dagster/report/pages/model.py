@@ -15,7 +15,7 @@ from coordinator_dagster.report.pages.standing import Board, standing
 from coordinator_dagster.report.parameters import ModelId
 from coordinator_dagster.report.problems import Refused
 from coordinator_dagster.report.rows import public_reason
-from coordinator_dagster.store.board_history import BoardHistory
+from coordinator_dagster.report.schema import shown_schema
 from coordinator_dagster.store.model_history import ModelHistory
 from coordinator_dagster.windows import Window, WindowGrid
 
@@ -31,12 +31,12 @@ UNKNOWN = "No model of this competition has that id. The leaderboard links to th
 def model_page(request: Request, here: Here, model_id: ModelId) -> Response:
     """A model's page; 404 for an unknown one."""
     found = standing(here)
-    history = ModelHistory(here.store.database)
+    history = ModelHistory(here.database)
     model = history.model(model_id) if found.begun else None
     if model is None:
         raise Refused(404, UNKNOWN)
     newest = history.newest(model_id, NEWEST_CYCLES, model.since if model.state in OUT else None)
-    schema, line = BoardHistory(here.store.database).report_schema(), None
+    schema, line = shown_schema(here), None
     entries = here.store.boards.latest_leaderboard(found.board.start).entries_jsonb if found.board else []
     own = [entry for entry in entries if entry["model_id"] == model_id]
     if found.board and own:

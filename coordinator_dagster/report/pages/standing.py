@@ -41,7 +41,7 @@ class Standing:
 
 def standing(here: Opened) -> Standing:
     """As it is now; some milliseconds."""
-    if not here.store.database.has("leaderboards"):
+    if not here.begun:
         return Standing()
     row = BoardHistory(here.store.database).standing()
     board = Board(row.window_start, row.computed_at, row.created_at, row.final) if row.window_start else None
