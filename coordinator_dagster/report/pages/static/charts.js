@@ -1,6 +1,7 @@
 // Draws each chart from the table of its numbers, by uPlot (a global of its own script). Times are UTC.
 const HEIGHT = 230;
 const NARROW = 480;
+const THICKER = 1.3; // pixels by which a line is wider than the one drawn over it
 const MAX_DOTS = 60; // above, the points of a line say nothing more
 const drawn = new Map(); // the plots by their figure
 
@@ -20,14 +21,14 @@ function numbers(table) {
   return columns;
 }
 
-function line(figure, name, place, count) {
+function line(figure, name, place, last, count) {
   const marked = figure.dataset.marked === name;
   const stroke = colour(marked ? "--quiet" : `--s${(place % 4) + 1}`);
   const dots = "dots" in figure.dataset;
   return {
     label: name,
     stroke: dots ? "transparent" : stroke,
-    width: marked ? 1 : 1.8,
+    width: marked ? 1 : 1.6 + THICKER * Math.max(0, last - place), // of equal lines all are seen
     points: { show: dots || count <= MAX_DOTS, size: dots ? 4 : 5, stroke, fill: stroke, width: 0 },
     value: (_, value) => (value === null ? "–" : value.toLocaleString("en", { maximumFractionDigits: 3 })),
   };
@@ -48,7 +49,7 @@ function options(figure, names, count) {
     legend: { live: true },
     series: [
       { label: "UTC", value: (_, value) => (value ? new Date(value * 1000).toISOString().slice(0, 16).replace("T", " ") : "–") },
-      ...names.map((name, place) => line(figure, name, place, count)),
+      ...names.map((name, place) => line(figure, name, place, names.length - 1, count)),
     ],
     axes: [
       axis({ space: 70, values: [
