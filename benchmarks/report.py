@@ -27,17 +27,21 @@ from typing import Any
 import aiohttp
 import httpx
 from rich.console import Console
+from sqlalchemy import text
 
 from benchmarks._settled_history import write_history
 from coordinator_dagster.competition import read_competition
 from coordinator_dagster.ports import port_is_free
 from coordinator_dagster.runtime import open_runtime
+from coordinator_dagster.store.database import Database
 from coordinator_dagster.store.embedded import stop_embedded
+from coordinator_dagster.store.store import database_url
 
 HISTORY_END = datetime(2024, 3, 20, tzinfo=UTC)
 CONNECTIONS = 4
 GOALS = {"p99": 50.0, "per second": 200.0, "ratio": 1.3}
 BOARD = "/reports/leaderboard"
+CHANGING = "the leaderboard, another one every second"
 THREE = "projectIds=model-00,model-01,model-02&start=2024-02-19T00:00:00.000Z&end=2024-03-20T00:00:00.000Z"
 OTHERS = (
     "/",
@@ -48,8 +52,8 @@ OTHERS = (
     f"/reports/models/global?{THREE}",
     f"/reports/models/metrics?{THREE}",
     f"/reports/models/params?{THREE}",
-    f"/reports/predictions?{THREE}&limit=500",
-    "/reports/truths?limit=500",
+    f"/reports/predictions?{THREE}&limit=30",
+    "/reports/truths?limit=10",
     "/reports/feeds",
     "/reports/feeds/tail?source=simulated&subject=BTC&kind=candle&granularity=1m&limit=20",
 )
@@ -119,6 +123,8 @@ def run(arguments: list[str]) -> dict[str, Any]:
                     for path in (BOARD, *OTHERS):
                         seconds = options.seconds if path == BOARD else 2
                         found.setdefault((case.minutes, path), []).append(measure(url + path, seconds))
+                    with settling(case):
+                        found.setdefault((case.minutes, CHANGING), []).append(measure(url + BOARD, options.seconds))
                 console.print(f"{case.predictions:,}: {found[case.minutes, BOARD][-1]}")
             size = found[cases[0].minutes, BOARD][0].size
             with serving([sys.executable, "-c", FLOOR, str(size)], dict(os.environ)) as url:
@@ -151,6 +157,28 @@ def seed(case: Case) -> None:
     with open_runtime(read_competition(case.home)) as runtime:
         end = case.start + timedelta(minutes=case.minutes)
         write_history(runtime, end, end, case.models)
+
+
+@contextmanager
+def settling(case: Case) -> Iterator[None]:
+    """Somebody stores the board anew, every second."""
+    process = multiprocessing.get_context("spawn").Process(target=store_boards, args=(case,))
+    process.start()
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.join()
+
+
+def store_boards(case: Case) -> None:
+    os.environ.update(case.environment())
+    competition = read_competition(case.home)
+    database = Database(database_url(competition), competition.schema)
+    while True:
+        with database.transaction() as connection:
+            connection.execute(text("update leaderboards set created_at = now()"))
+        time.sleep(1)
 
 
 @contextmanager
@@ -228,7 +256,7 @@ def result(
                 *(round(of(case, path, name), 1) for name in ("p50", "p99", "per_second")),
                 round(of(case, path, "size") / 1000, 1),
             ]
-            for path in (BOARD, *OTHERS)
+            for path in (BOARD, CHANGING, *OTHERS)
         }
     detail |= {f"{path.split('?')[0]}, ratio of time": ratio(path) for path in OTHERS}
     return {

@@ -17,7 +17,7 @@ Wanted = Annotated[Name | None, Query(description="default: any")]
 Older = Annotated[Name | None, Query(description="its older name", deprecated=True)]
 
 
-@router.get("", response_model=list[FeedRow], responses=answers())
+@router.get("", response_model=list[FeedRow], responses=answers(304))
 def feeds(request: Request, here: Here) -> Response:
     """A row a series that has records. Times say that they are UTC."""
     found = report_feeds.feeds(here.database) if here.begun else []
@@ -35,7 +35,7 @@ def feeds(request: Request, here: Here) -> Response:
     return json_answer(request, rows)
 
 
-@router.get("/tail", response_model=list[RecordRow], responses=answers(422))
+@router.get("/tail", response_model=list[RecordRow], responses=answers(304, 422))
 def tail(
     request: Request,
     here: Here,

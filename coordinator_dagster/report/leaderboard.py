@@ -17,7 +17,7 @@ router = APIRouter(prefix="/reports", tags=["report"])
 LAST = 999_999  # where who has no rank stands
 
 
-@router.get("/leaderboard", response_model=list[LeaderboardRow], responses=answers(422))
+@router.get("/leaderboard", response_model=list[LeaderboardRow], responses=answers(304, 422))
 def leaderboard(
     request: Request,
     here: Here,
@@ -31,7 +31,7 @@ def leaderboard(
     return json_answer(request, board_rows(here)[offset:][:limit])
 
 
-@router.get("/leaderboard.csv", response_class=Response, responses={200: CSV, **answers()})
+@router.get("/leaderboard.csv", response_class=Response, responses={200: CSV, **answers(304)})
 def leaderboard_csv(request: Request, here: Here) -> Response:
     """The same as a table for a spreadsheet: a column a metric."""
     rows = board_rows(here)

@@ -16,7 +16,7 @@ router = APIRouter(prefix="/reports/models", tags=["report"])
 CYCLES_OF_SCOPES = 200  # the newest, among which every scope is
 
 
-@router.get("", response_model=list[ModelRow], responses=answers())
+@router.get("", response_model=list[ModelRow], responses=answers(304))
 def models(request: Request, here: Here) -> Response:
     """Every model that has taken part, by id."""
     if not here.begun:
@@ -38,8 +38,8 @@ def _models(here: Here) -> list[dict[str, Any]]:
     ]
 
 
-@router.get("/global", response_model=list[MetricsRow], responses=answers(422))
-@router.get("/summary", response_model=list[MetricsRow], responses=answers(422), operation_id="summary")
+@router.get("/global", response_model=list[MetricsRow], responses=answers(304, 422))
+@router.get("/summary", response_model=list[MetricsRow], responses=answers(304, 422), operation_id="summary")
 def metrics_now(request: Request, here: Here, between: Between, models: ProjectIds) -> Response:
     """A row a model: its metrics on the newest board of the range. Who has none is left out."""
     found = boards.metrics_at(here.database, between.start, between.end, models) if here.begun else []
@@ -47,7 +47,7 @@ def metrics_now(request: Request, here: Here, between: Between, models: ProjectI
     return json_answer(request, rows)
 
 
-@router.get("/metrics", response_model=list[MetricsRow], responses=answers(422))
+@router.get("/metrics", response_model=list[MetricsRow], responses=answers(304, 422))
 def metrics_through_time(
     request: Request, here: Here, between: Between, models: ProjectIds, limit: Limit = 5000
 ) -> Response:
@@ -59,7 +59,7 @@ def metrics_through_time(
     return json_answer(request, [metrics_row(one.model_id, one.score, one.at) for one in found])
 
 
-@router.get("/params", response_model=list[ScopeRow], responses=answers(422))
+@router.get("/params", response_model=list[ScopeRow], responses=answers(304, 422))
 def metrics_by_scope(
     request: Request,
     here: Here,

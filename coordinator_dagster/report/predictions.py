@@ -18,7 +18,7 @@ COLUMNS = (
 )
 
 
-@router.get("/predictions", response_model=list[PredictionRow], responses=answers(422))
+@router.get("/predictions", response_model=list[PredictionRow], responses=answers(304, 422))
 def predictions(
     request: Request, here: Here, between: Between, models: ProjectIds, limit: Limit = 5000, before: Before = None
 ) -> Response:
@@ -27,7 +27,7 @@ def predictions(
     return json_answer(request, rows, _older(request, rows))
 
 
-@router.get("/predictions.csv", response_class=Response, responses={200: CSV, **answers(422)})
+@router.get("/predictions.csv", response_class=Response, responses={200: CSV, **answers(304, 422)})
 def predictions_csv(
     request: Request, here: Here, between: Between, models: ProjectIds, limit: Limit = 20_000, before: Before = None
 ) -> Response:
@@ -36,7 +36,7 @@ def predictions_csv(
     return csv_of(request, "predictions.csv", COLUMNS, rows, _older(request, rows))
 
 
-@router.get("/truths", response_model=list[TruthRow], responses=answers(422))
+@router.get("/truths", response_model=list[TruthRow], responses=answers(304, 422))
 def truths(request: Request, here: Here, between: Between, limit: Limit = 1000, before: Before = None) -> Response:
     """A row a cycle, by time: what came true, or nothing yet. The header `Link` leads to those before them."""
     found = cycles.truths(here.database, between.start, between.end, before, limit) if here.begun else []

@@ -18,6 +18,7 @@ from coordinator_dagster.runners.logs import last_lines
 from coordinator_dagster.store.explain import Evidence
 
 MOST_LINES = 10_000
+PRINTED: dict[str, Any] = {"description": "text", "content": {"text/plain": {"schema": {"type": "string"}}}}
 router = APIRouter(prefix="/private", tags=["private"], responses=answers(401, 404, 422, 429))
 
 
@@ -57,7 +58,7 @@ def forecasts(
     return [OwnForecast(**row) for row in page.rows]
 
 
-@router.get("/models/{model_id}/log", response_class=PlainTextResponse)
+@router.get("/models/{model_id}/log", response_class=Response, responses={200: PRINTED})
 def log(
     model: OwnModel, here: Here, lines: Annotated[int, Query(ge=1, le=MOST_LINES, description="the last ones")] = 200
 ) -> Response:

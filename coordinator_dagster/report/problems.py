@@ -44,7 +44,10 @@ class Refused(Exception):
 
 def answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """For a route's `responses`: these errors in their one shape; 503, while the database is away, always."""
-    return {one: {"model": Problem, "description": HTTPStatus(one).phrase} for one in (*statuses, 503)}
+    return {
+        one: {"description": HTTPStatus(one).phrase, **({"model": Problem} if one >= 400 else {})}
+        for one in (*statuses, 503)
+    }
 
 
 def handle_problems(app: FastAPI) -> None:
@@ -74,7 +77,7 @@ def _invalid(_request: Request, error: Exception) -> JSONResponse:
     fields = [
         FieldError(
             property=".".join(str(part) for part in one["loc"][1:]),
-            message=f"{one['msg']}; it is {one['input']!r:.100}",
+            message=f"{one['msg'].removeprefix('Value error, ')}; it is {one['input']!r:.100}",
         )
         for one in error.errors()
     ]

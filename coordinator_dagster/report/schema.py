@@ -12,19 +12,19 @@ from coordinator_dagster.report.shapes import Column, ReportSchema, Widget
 router = APIRouter(prefix="/reports/schema", tags=["report"])
 
 
-@router.get("", response_model=ReportSchema, responses=answers())
+@router.get("", response_model=ReportSchema, responses=answers(304))
 def schema(request: Request, here: Here) -> Response:
     """The whole of it: as it was materialized last; before that, as the slot gave it when this process began."""
     return json_answer(request, shown_schema(here))
 
 
-@router.get("/leaderboard-columns", response_model=list[Column], responses=answers())
+@router.get("/leaderboard-columns", response_model=list[Column], responses=answers(304))
 def leaderboard_columns(request: Request, here: Here) -> Response:
     """The leaderboard's columns."""
     return json_answer(request, shown_schema(here)["leaderboard_columns"])
 
 
-@router.get("/metrics-widgets", response_model=list[Widget], responses=answers())
+@router.get("/metrics-widgets", response_model=list[Widget], responses=answers(304))
 def metrics_widgets(request: Request, here: Here) -> Response:
     """The charts of the metrics page."""
     return json_answer(request, shown_schema(here)["metrics_widgets"])

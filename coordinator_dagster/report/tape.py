@@ -27,7 +27,7 @@ class TapeFile(BaseModel):
     day: str = Field(examples=["2026-01-05"])
 
 
-@router.get("", response_model=list[TapeFile], responses=answers())
+@router.get("", response_model=list[TapeFile], responses=answers(304))
 def index(request: Request, here: Here) -> Response:
     """The files that are there, by day and series."""
     files = [
@@ -44,7 +44,7 @@ def index(request: Request, here: Here) -> Response:
     return json_answer(request, files)
 
 
-@router.get("/{path:path}", response_class=Response, responses={200: FILE, **answers(404, 422)})
+@router.get("/{path:path}", response_class=Response, responses={200: FILE, **answers(304, 404, 422)})
 def parquet(request: Request, path: str, here: Here) -> Response:
     """One file of the index; 404 for every other path."""
     file = exact_file(path)  # what is opened is made of what the path says, never as it came

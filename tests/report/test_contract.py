@@ -2,9 +2,10 @@
 
 import csv
 import io
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,37 +15,35 @@ from coordinator_dagster.competition import Competition
 from coordinator_dagster.report.app import create_app
 from coordinator_dagster.runtime import open_runtime
 from tests.report.conftest import Make, run
+from tests.report.played import IMAGE, PRIVATE, SCRIPT, played, tables
 from tests.report.serving import serving
 
-PRIVATE = "the-models-own-words"
 # What the web app sends: the last 30 days, to the millisecond.
 SPAN = {"start": "2025-12-06T02:00:00.000Z", "end": "2026-01-05T02:00:00.000Z"}
-MODEL = """
-from slots.tracker import TrackerBase
-class Mine(TrackerBase):
-    def tick(self, data): self.minute = data["asof_ts"] // 60
-    def predict(self, asset, horizon, step):
-        {body}
-        return {{"value": {value}}}
-"""
+MODELS = ["broken", "hostile", "mean_reversion", "trend_following", "volatility_regime"]
 
 
-@pytest.fixture
-def made(competition: Make, model_folder: Callable[[str, str], Path]) -> Competition:
-    """Two hours of two rounds; one of three models raises at times, and its player's name is a formula."""
-    for name, value in (("steady", "0.0"), ("wild", "0.001"), ("shaky", "0.0001")):
-        body = f'if self.minute % 15 == 0: raise ValueError("{PRIVATE}")' if name == "shaky" else "pass"
-        folder = model_folder(name, MODEL.format(body=body, value=value))
-    (folder / "wild" / "model.toml").write_text('name = "Wild"\nplayer_id = "p-7"\nplayer_name = "=1+1"\n')
-    found = competition(pack="tournament", models_dir=folder, model_runner_max_consecutive_failures=0)
-    run(found)
-    return found
+@pytest.fixture(scope="module")
+def client(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """Two hours of two rounds; one model raises at times, one always."""
+    home = tmp_path_factory.mktemp("contract")
+    settings = {"pack": "tournament", "competition_end": "2026-01-05T02:00Z"}
+    with played(database_url, home, "contract", windows=3, **settings) as made, asked(made) as asking:
+        yield asking
 
 
-@pytest.fixture
-def client(made: Competition) -> Iterator[httpx.Client]:
+@contextmanager
+def asked(made: Competition) -> Iterator[httpx.Client]:
     with serving(create_app(made)) as url, httpx.Client(base_url=url, timeout=15) as asking:
         yield asking
+
+
+@pytest.fixture
+def own(competition: Make) -> Competition:
+    """An hour that a test may change."""
+    made = competition(competition_end="2026-01-05T01:00Z")
+    run(made)
+    return made
 
 
 def listed(answer: httpx.Response) -> list[dict[str, Any]]:
@@ -78,9 +77,9 @@ def test_the_schema_and_all_that_it_names(client: httpx.Client) -> None:
     urls = [widget["endpointUrl"] for widget in schema["metrics_widgets"]]
     assert len(set(urls)) == len(urls), "the web app takes two of one address for the same"
     for widget in schema["metrics_widgets"]:
-        rows = listed(client.get(widget["endpointUrl"], params={"projectIds": "shaky,steady,wild", **SPAN}))
+        rows = listed(client.get(widget["endpointUrl"], params={"projectIds": ",".join(MODELS), **SPAN}))
         lines = points(rows, widget)
-        assert set(lines) == {"shaky", "steady", "wild"} and all(len(line) > 1 for line in lines.values())
+        assert sorted(lines) == MODELS and all(len(line) > 1 for line in lines.values())
         assert all(line == sorted(line, key=lambda one: one[0]) for line in lines.values())
         for filtered in widget["nativeConfiguration"].get("filterConfig", []):
             assert len({row[filtered["property"]] for row in rows}) == 2
@@ -90,36 +89,45 @@ def test_the_leaderboard_joins_with_the_models(client: httpx.Client) -> None:
     board, models = (listed(client.get(f"/reports/{name}")) for name in ("leaderboard", "models"))
     fields = {"model_id", "model_name", "cruncher_name", "cruncher_id", "deployment_id"}
     assert all(set(row) == fields and all(row.values()) for row in models)
-    assert {row["model_id"] for row in board} == {row["model_id"] for row in models} == {"shaky", "steady", "wild"}
-    assert next(row for row in models if row["model_id"] == "wild")["cruncher_id"] == "p-7"
+    assert [row["model_id"] for row in models] == MODELS == sorted(row["model_id"] for row in board)
+    assert models[1] | {"deployment_id": ""} == {
+        "model_id": "hostile",
+        "model_name": SCRIPT,
+        "cruncher_name": IMAGE,
+        "cruncher_id": "player-hostile",
+        "deployment_id": "",
+    }
     ranks = [row["rank"] or 999_999 for row in board]
     assert ranks == sorted(ranks)
     for row in board:
-        assert row["status"] == "active"
+        assert row["status"] == ("suspended" if row["model_id"] == "broken" else "active")
+        assert (row["rank"] is None) == (row["model_id"] in ("broken", "hostile")) == bool(row["unranked_reason"])
         assert row["score_recent"] == row["recent"] == row["score_metrics"]["recent"]
         assert datetime.fromisoformat(row["created_at"]).tzinfo is None
     assert listed(client.get("/reports/leaderboard?limit=1&offset=1")) == board[1:2]
 
 
 def test_global_and_params_are_a_row_a_model_and_a_row_a_scope(client: httpx.Client) -> None:
-    asked = {"projectIds": "steady, wild,", **SPAN}
+    asked = {"projectIds": "hostile, trend_following,", **SPAN}
     board = {row["model_id"]: row for row in listed(client.get("/reports/leaderboard"))}
     whole = listed(client.get("/reports/models/global", params=asked))
-    assert [row["model_id"] for row in whole] == ["steady", "wild"]
+    assert [row["model_id"] for row in whole] == ["hostile", "trend_following"]
     assert whole == listed(client.get("/reports/models/summary", params=asked))
     for row in whole:
         assert row["score_metrics"] == board[row["model_id"]]["score_metrics"]
         assert datetime.fromisoformat(row["performed_at"]).tzinfo is None
-    repeated = [("projectIds", "wild"), ("projectIds", "steady"), *SPAN.items()]
+    repeated = [("projectIds", "trend_following"), ("projectIds", "hostile"), *SPAN.items()]
     assert listed(client.get("/reports/models/global", params=repeated)) == whole
     rows = listed(client.get("/reports/models/params", params=asked))
     assert [(row["model_id"], row["scope_key"]) for row in rows] == [
-        (model, scope) for model in ("steady", "wild") for scope in ("BTC-in-sample-300s", "BTC-out-of-sample-900s")
+        (model, scope)
+        for model in ("hostile", "trend_following")
+        for scope in ("BTC-in-sample-300s", "BTC-out-of-sample-900s")
     ]
     for row in rows:
         assert row["scope"].items() <= row.items(), "a chart filters by what is at the top level"
         assert row["asset"] == "BTC" and row["horizon_seconds"] in (300, 900)
-    (one,) = listed(client.get("/reports/models/params?scope_key=BTC-in-sample-300s&projectIds=wild"))
+    (one,) = listed(client.get("/reports/models/params?scope_key=BTC-in-sample-300s&projectIds=trend_following"))
     assert one == rows[2]
     past = {"start": "2025-01-01T00:00Z", "end": "2025-02-01T00:00Z"}
     for path in ("models/global", "models/params", "models/metrics", "predictions", "truths"):
@@ -130,41 +138,42 @@ def test_metrics_through_time_are_thinned_to_the_limit(client: httpx.Client) -> 
     rows = listed(client.get("/reports/models/metrics"))
     at = sorted({row["performed_at"] for row in rows})
     assert at[0] == "2026-01-05T01:00:00" and 2 <= len(at) <= 3
-    assert len(rows) == 3 * len(at)
-    newest = listed(client.get("/reports/models/metrics?limit=3"))
+    assert len(rows) == 5 * len(at)
+    newest = listed(client.get("/reports/models/metrics?limit=5"))
     assert {row["performed_at"] for row in newest} == {at[-1]}
 
 
 def test_predictions_are_paged_by_whole_instants(client: httpx.Client) -> None:
     every = listed(client.get("/reports/predictions"))
-    assert len(every) == 3 * (24 + 8)
+    assert len(every) == 5 * (24 + 8)
     assert [row["performed_at"] for row in every] == sorted(row["performed_at"] for row in every)
     pages, path = [], "/reports/predictions?limit=20"
     while path:
         answer = client.get(path)
         pages.insert(0, listed(answer))
-        assert len(pages[0]) <= 20 + 3
+        assert len(pages[0]) <= 20 + 5
         path = answer.links.get("next", {}).get("url")
     assert [row for page in pages for row in page] == every
-    own = listed(client.get("/reports/predictions", params={"projectIds": "shaky", **SPAN}))
-    assert own == [row for row in every if row["model_id"] == "shaky"]
+    own = listed(client.get("/reports/predictions", params={"projectIds": "hostile", **SPAN}))
+    assert own == [row for row in every if row["model_id"] == "hostile"]
+    assert {row["status"] for row in own} == {"SUCCESS", "FAILED"}
     for row in own:
         assert row["scope"].items() <= row.items()
-        failed = datetime.fromisoformat(row["performed_at"]).minute % 15 == 0
-        assert (row["status"], row["score_status"]) == (("FAILED", "CHARGED") if failed else ("SUCCESS", "SCORED"))
-        assert row["score_failed"] is False
-        assert row["score_failed_reason"] == ("CHARGED: FAILED, the worst score" if failed else None)
-        assert isinstance(row["score_value"], float)
+        assert row["score_status"] == ("CHARGED" if row["status"] == "FAILED" else "SCORED")
+        rule = re.fullmatch(
+            r"CHARGED: FAILED, the (90th percentile of 3 answers|worst score)", row["score_failed_reason"] or ""
+        )
+        assert bool(rule) == (row["status"] == "FAILED")
+        assert row["score_failed"] is False and isinstance(row["score_value"], float)
     assert PRIVATE not in str(every)
 
 
-def test_a_forecast_without_a_score_says_so(made: Competition, client: httpx.Client) -> None:
-    with open_runtime(made) as runtime:
-        runtime.store.database.engine.execution_options(isolation_level="AUTOCOMMIT").connect().exec_driver_sql(
-            f"delete from {made.schema}.scores where performed_at >= '2026-01-05T01:50Z'"
-        )
-    last = listed(client.get("/reports/predictions"))[-1]
-    assert (last["score_failed"], last["score_value"], last["scored_at"], last["score_status"]) == (True,) + (None,) * 3
+def test_a_forecast_without_a_score_says_so(own: Competition) -> None:
+    change(own, "delete from scores where performed_at >= '2026-01-05T00:50Z'")
+    with asked(own) as client:
+        last = listed(client.get("/reports/predictions"))[-1]
+    assert last["score_failed"] is True
+    assert (last["score_value"], last["scored_at"], last["score_status"]) == (None, None, None)
 
 
 def test_truths_are_one_a_cycle(client: httpx.Client) -> None:
@@ -242,15 +251,23 @@ def test_who_has_an_answer_is_not_sent_it_again(client: httpx.Client, path: str)
     assert "content-encoding" not in plain.headers and plain.content == first.content
 
 
-def test_a_new_board_is_shown_at_once(made: Competition, client: httpx.Client) -> None:
-    first = client.get("/reports/leaderboard")
-    assert first.headers["content-encoding"] == "gzip"
-    assert client.get("/reports/leaderboard").headers["etag"] == first.headers["etag"]
-    with open_runtime(made) as runtime, runtime.store.database.transaction() as connection:
-        connection.exec_driver_sql("update models set name = 'Renamed', updated_at = now() where id = 'wild'")
-        connection.exec_driver_sql("update leaderboards set entries_jsonb = '[]', created_at = now()")
-    assert client.get("/reports/leaderboard").json() == []
-    assert "Renamed" in client.get("/reports/models").text
+def test_what_is_kept_changes_with_what_is_stored(own: Competition) -> None:
+    with asked(own) as client:
+        first = client.get("/reports/leaderboard")
+        assert first.headers["content-encoding"] == "gzip"
+        assert client.get("/reports/leaderboard").headers["etag"] == first.headers["etag"]
+        change(own, "update leaderboards set entries_jsonb = jsonb_set(entries_jsonb, '{0,cruncher_name}', '\"=1+1\"')")
+        assert client.get("/reports/leaderboard").json() == first.json(), "a board that changes says when"
+        change(own, "update leaderboards set created_at = now()")
+        assert client.get("/reports/leaderboard").json()[0]["cruncher_name"] == "=1+1"
+        assert ",'=1+1," in client.get("/reports/leaderboard.csv").text, "no spreadsheet runs it"
+        change(own, "update models set name = 'Renamed', updated_at = now()")
+        assert "Renamed" in client.get("/reports/models").text
+
+
+def change(made: Competition, sql: str) -> None:
+    with tables(made) as database, database.transaction() as connection:
+        connection.exec_driver_sql(sql)
 
 
 def test_tables_for_a_spreadsheet(client: httpx.Client) -> None:
@@ -261,9 +278,8 @@ def test_tables_for_a_spreadsheet(client: httpx.Client) -> None:
     board = listed(client.get("/reports/leaderboard"))
     assert [row["model_id"] for row in rows] == [row["model_id"] for row in board]
     assert [float(row["anchor"]) for row in rows] == [row["score_anchor"] for row in board]
-    assert {row["cruncher_name"] for row in rows if row["model_id"] == "wild"} == {"'=1+1"}, "no spreadsheet runs it"
-    scores = list(csv.DictReader(io.StringIO(client.get("/reports/predictions.csv?projectIds=wild").text)))
-    listed_ = listed(client.get("/reports/predictions?projectIds=wild"))
+    scores = list(csv.DictReader(io.StringIO(client.get("/reports/predictions.csv?projectIds=hostile").text)))
+    listed_ = listed(client.get("/reports/predictions?projectIds=hostile"))
     assert [float(row["score_value"]) for row in scores] == [row["score_value"] for row in listed_]
 
 

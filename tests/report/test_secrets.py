@@ -41,6 +41,7 @@ QUERY: Mapping[str, list[str | None]] = {
     "kind": ["candle"],
     "limit": ["20000", "200"],  # the most that some, and that all take
     "lines": ["10000"],
+    "offset": [None],
     "projectIds": [",".join(MODELS)],
     "provider": [None],
     "scope_key": [None],
