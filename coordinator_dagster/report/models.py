@@ -13,7 +13,7 @@ from coordinator_dagster.report.shapes import MetricsRow, ModelRow, ScopeRow
 from coordinator_dagster.store import report_boards as boards
 
 router = APIRouter(prefix="/reports/models", tags=["report"])
-CYCLES_OF_SCOPES = 200  # the newest, among which every scope is
+CYCLES_OF_SCOPES = 500  # the newest, among which every scope is
 
 
 @router.get("", response_model=list[ModelRow], responses=answers(304))

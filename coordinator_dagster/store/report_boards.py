@@ -20,11 +20,14 @@ left join lateral (select id, created_at from leaderboards where version = {CURR
 """
 # A board inside its window is of the moment it was made; `now` is still to come.
 SHOWN_AT = "least(l.computed_at, l.created_at)"
+# Lateral, and `offset 0` for its order: joined, a server without statistics reads the scores of all of history.
 SNAPSHOT = (
-    f"select m.model_id, m.score_payload_jsonb->'score' as score, {SHOWN_AT} as at, l.window_start "
-    "from leaderboards l join model_scores m on m.window_start = l.window_start and m.version = l.version "
-    f"where l.version = {CURRENT} and l.window_start = any(:starts) "
-    " and (cast(:all as boolean) or m.model_id = any(:ids)) order by l.window_start, m.model_id"
+    f"select m.model_id, m.score, {SHOWN_AT} as at from unnest(cast(:starts as timestamptz[])) w(start) "
+    "cross join lateral (select * from leaderboards l "
+    f" where l.window_start = w.start and l.version = {CURRENT} offset 0) l "
+    "cross join lateral (select model_id, score_payload_jsonb->'score' as score from model_scores m "
+    " where m.window_start = l.window_start and m.version = l.version "
+    "  and (cast(:all as boolean) or m.model_id = any(:ids)) offset 0) m order by w.start, m.model_id"
 )
 
 
@@ -95,9 +98,9 @@ def scores_by_scope(database: Database, ids: Sequence[str]) -> Sequence[Row[Any]
 def scopes(database: Database, newest: int) -> dict[str, dict[str, Any]]:
     """The scope of each key, as the newest cycles had it."""
     rows = database.read(
-        "select distinct on (scope_key) scope_key, scope_jsonb from (select scope_key, scope_jsonb, performed_at "
-        " from cycles where status = 'PERFORMED' order by performed_at desc limit :newest) newest "
-        "order by scope_key, performed_at desc",
+        "select distinct on (scope_key) scope_key, scope_jsonb "
+        "from (select * from cycles order by performed_at desc limit :newest) newest "
+        "where status = 'PERFORMED' order by scope_key, performed_at desc",
         newest=newest,
     )
     return {row.scope_key: row.scope_jsonb for row in rows}

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import event, text
 
 from coordinator_dagster.competition import Competition
+from coordinator_dagster.report.opened import Opened
 from coordinator_dagster.runtime import Runtime
 from tests.original_faults.conftest import WritePack
 from tests.original_faults.world import HOUR, START, Script, always, opened, perform, rows, settle, windows_of
@@ -37,7 +38,7 @@ class Reads:
 
 
 @contextmanager
-def reads(runtime: Runtime, analyzed: bool = True) -> Iterator[Reads]:
+def reads(runtime: Runtime | Opened, analyzed: bool = True) -> Iterator[Reads]:
     """Every query is explained before it runs; where `analyzed`, by plans for the tables as they are now.
 
     The least of three times is taken: where other sessions create and drop tables, the first also reads the catalogs,
@@ -46,7 +47,8 @@ def reads(runtime: Runtime, analyzed: bool = True) -> Iterator[Reads]:
     found, engine = Reads(), runtime.store.database.engine
 
     def explain(connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-        if statement.startswith("select") and "for update" not in statement and "pg_advisory" not in statement:
+        asks = statement.lstrip().startswith(("select", "with"))
+        if asks and "for update" not in statement and "pg_advisory" not in statement:
             with connection.connection.cursor() as cursor:
                 cursor.execute("set random_page_cost = 1.1")  # as on an SSD; 4, the default, is for spinning disks
                 plans = []
