@@ -21,7 +21,7 @@ from coordinator_dagster.report import access
 from coordinator_dagster.report.app import create_app
 from tests.report.conftest import Make
 from tests.report.serving import serving
-from tests.report.two_players import ANSWERED, GIVEN, ORDERED_BY, PENDING, SETTLED, VOIDED, World, play
+from tests.report.two_players import ANSWERED, GIVEN, ORDERED_BY, PENDING, SETTLED, UNSCORED, VOIDED, World, play
 
 EVERYONE = {"operator", *ANSWERED, "carl", "nobody", "wrong", "in the address"}
 MODELS = [f"{player}-{name}" for player in ANSWERED for name in ("answers", "breaks")]
@@ -32,7 +32,7 @@ PATH: Mapping[str, list[str]] = {
 }
 QUERY: Mapping[str, list[str | None]] = {
     "asset": [None],
-    "at": [SETTLED, VOIDED, PENDING],
+    "at": [SETTLED, *UNSCORED.values(), VOIDED, PENDING],
     "before": [None],
     "config": [None],
     "end": ["2026-02-01T00:00Z"],
@@ -41,6 +41,7 @@ QUERY: Mapping[str, list[str | None]] = {
     "kind": ["candle"],
     "limit": ["20000", "200"],  # the most that some, and that all take
     "lines": ["10000"],
+    "offset": [None],
     "projectIds": [",".join(MODELS)],
     "provider": [None],
     "scope_key": [None],
@@ -86,7 +87,7 @@ def seen_by(world: World) -> dict[str, set[str]]:
     }
     for player, answered in ANSWERED.items():
         both = {"operator", player}
-        secret |= {f"{player}-{what}": both for what in ("printed", "raised", "raw")}
+        secret |= {f"{player}-{what}": both for what in ("printed", "raised", "raw", "unscored")}
         secret[str(answered).replace(".", "")[:7]] = both
     return secret
 
