@@ -13,7 +13,7 @@ from coordinator_dagster.store import own_forecasts
 from slots.market import utc
 from tests.report.conftest import Make
 from tests.report.serving import asked
-from tests.report.two_players import ANSWERED, GIVEN, PENDING, SETTLED, VOIDED, World, bearer, play
+from tests.report.two_players import ANSWERED, GIVEN, PENDING, SETTLED, UNSCORED, VOIDED, World, bearer, play
 
 SUSPENDED = "2026-01-05T00:12:00Z"
 OWN, BREAKS = "/private/models/ada-answers", "/private/models/ada-breaks"
@@ -52,6 +52,12 @@ def test_a_player_reads_each_forecast_of_the_own_models(world: World, monkeypatc
         assert by[SETTLED]["score_status"] == "SCORED"
         assert by[SETTLED]["score_value"] < 0
         assert by[VOIDED]["score_failed_reason"].startswith("VOID: ")
+
+        unscored = by[UNSCORED["ada"]]
+        assert unscored["score_status"] == "CHARGED"
+        assert unscored["score_failed_reason"].startswith(
+            "CHARGED: no score, SCORING_FUNCTION: ValueError: ada-unscored"
+        )
 
         failures = client.get(f"{BREAKS}/forecasts?failed=true&end=2026-01-05T00:01Z", headers=ada).json()
         raised, raw = failures
