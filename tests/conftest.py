@@ -72,15 +72,15 @@ def schema(database_url: str, request: pytest.FixtureRequest) -> Iterator[Callab
 
     def name(suffix: str = "a") -> str:
         names.append(f"test_{os.getpid()}_{suffix}")
-        _drop(database_url, names[-1])
+        drop(database_url, names[-1])
         return names[-1].replace("_", "-")
 
     yield name
     for one in names:
-        _drop(database_url, one)
+        drop(database_url, one)
 
 
-def _drop(url: str, schema: str) -> None:
+def drop(url: str, schema: str) -> None:
     engine = create_engine(with_driver(url))
     with engine.begin() as connection:
         connection.execute(text(f"drop schema if exists {schema} cascade"))

@@ -19,6 +19,7 @@ from coordinator_dagster.report import (
 )
 from coordinator_dagster.report.access import Gate, allow_origins
 from coordinator_dagster.report.opened import Opened
+from coordinator_dagster.report.pages.routes import add_pages
 from coordinator_dagster.report.problems import handle_problems
 from coordinator_dagster.stages.report import asked_report_schema
 from coordinator_dagster.store.database import Database, with_driver
@@ -48,5 +49,6 @@ def create_app(competition: Competition) -> FastAPI:
         app.include_router(part.router)
     app.state.gate = Gate()
     allow_origins(app, competition.settings.report_cors_origins)
+    add_pages(app)
     handle_problems(app)
     return app

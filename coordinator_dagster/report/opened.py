@@ -1,10 +1,12 @@
 """What the endpoints read from, opened once for all of them."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
+from coordinator_dagster.clock import Clock, open_clock
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.report.rendered import Kept
 from coordinator_dagster.store.database import Database
@@ -22,6 +24,11 @@ class Opened:
     schema: dict[str, Any]  # the slot's, for as long as none has been materialized
     kept: Kept = field(default_factory=Kept)
     _begun: bool = False
+
+    @cached_property
+    def clock(self) -> Clock:
+        """The competition's."""
+        return open_clock(self.competition.settings.clock_url)
 
     @property
     def database(self) -> Database:

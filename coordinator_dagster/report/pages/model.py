@@ -1,0 +1,85 @@
+"""`/model/…`: one model's standing, its scores through time, its newest forecasts."""
+
+from collections import Counter
+from datetime import datetime
+from typing import Any
+
+from fastapi import Request, Response
+
+from coordinator_dagster.report.opened import Here, Opened
+from coordinator_dagster.report.pages.board import make_table
+from coordinator_dagster.report.pages.charts import latency, metrics_over_time, per_scope
+from coordinator_dagster.report.pages.columns import columns, written
+from coordinator_dagster.report.pages.site import answer, html, nav, page_router
+from coordinator_dagster.report.pages.standing import Board, standing
+from coordinator_dagster.report.parameters import ModelId
+from coordinator_dagster.report.problems import Refused
+from coordinator_dagster.report.rows import public_reason
+from coordinator_dagster.report.schema import shown_schema
+from coordinator_dagster.store.model_history import ModelHistory
+from coordinator_dagster.windows import Window, WindowGrid
+
+router = page_router()
+NEWEST_CYCLES = 600  # looked at for forecasts, latency and statuses
+LISTED = 60  # of their forecasts
+POINTS = 240  # of a metric's past, at most
+OUT = ("disqualified", "LEFT")
+UNKNOWN = "No model of this competition has that id. The leaderboard links to those that are on it."
+
+
+@router.get("/model/{model_id:path}")
+def model_page(request: Request, here: Here, model_id: ModelId) -> Response:
+    """A model's page; 404 for an unknown one."""
+    found = standing(here)
+    history = ModelHistory(here.database)
+    model = history.model(model_id) if found.begun else None
+    if model is None:
+        raise Refused(404, UNKNOWN)
+    newest = history.newest(model_id, NEWEST_CYCLES, model.since if model.state in OUT else None)
+    schema, line = shown_schema(here), None
+    entries = here.store.boards.latest_leaderboard(found.board.start).entries_jsonb if found.board else []
+    own = [entry for entry in entries if entry["model_id"] == model_id]
+    if found.board and own:
+        line = make_table(own, schema, found.board.start, None).lines[0]
+    shown = columns(schema, own)
+    past = history.metrics(model_id, _starts(here, found.board, model.joined_at)) if found.board else []
+    rendered = html(
+        "model.html",
+        name=here.competition.settings.competition,
+        nav=nav("", found.has_feeds),
+        standing=found,
+        model=model,
+        line=line,
+        columns=shown,
+        ranked=sum(entry["rank"] is not None for entry in entries),
+        metrics=metrics_over_time(past, shown),
+        scopes=per_scope(newest),
+        latency=latency(newest),
+        statuses=Counter(row.status for row in newest).most_common(),
+        newest=[_listed(row) for row in newest[:LISTED]],
+        cycles=len(newest),
+    )
+    return answer(request, rendered)
+
+
+def _starts(here: Opened, board: Board, joined_at: datetime | None) -> list[datetime]:
+    """The windows whose scores are shown: evenly spread from the model's first to the newest."""
+    grid = WindowGrid(here.competition.start, board.end - board.start)
+    first, last = grid.at(joined_at or board.start), Window(board.start, board.end)
+    count = max(0, (last.start - first.start) // grid.length) + 1
+    step = -(-count // POINTS)  # rounded up
+    return [last.start - place * grid.length for place in range(0, count, step)][::-1]
+
+
+def _listed(row: Any) -> dict[str, Any]:
+    """A forecast for the table, without what only its owner may read."""
+    return {
+        "performed_at": row.performed_at,
+        "config_id": row.config_id,
+        "scope_key": row.scope_key,
+        "status": row.status,
+        "score": written(row.score_value, "decimal-3"),
+        "score_status": row.score_status or ("no score: VOID" if row.truth_status == "VOID" else "pending"),
+        "why": public_reason(row.score_status, row.score_failed_reason),
+        "ms": written(row.exec_time_ms, "decimal-2"),
+    }

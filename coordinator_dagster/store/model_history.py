@@ -1,0 +1,73 @@
+"""One model's past: what it is, its metrics through time, and its newest forecasts.
+
+There is no index by model: the newest cycles are walked, and each is asked for the model's forecast by key. So the cost
+does not grow with history, nor with how many models there are.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from coordinator_dagster.store.database import Database
+
+MODEL = """
+select m.id, m.name, m.player_name, m.joined_at, s.state, s.since, s.until,
+       case when s.state in ('disqualified', 'LEFT') then s.reason end as reason
+from models m join model_states s on s.model_id = m.id where m.id = :id
+"""
+# `limit 1` keeps the planner from reading whole ranges of forecasts, of all models, for a join.
+NEWEST = """
+with newest as materialized (
+    select performed_at, prediction_config_id from cycles
+    where performed_at <= least(cast(:until as timestamptz),
+                                (select max(performed_at) from cycles where status = 'PERFORMED'))
+    order by performed_at desc, prediction_config_id desc limit :most
+), shown as materialized (
+    select version, detail_jsonb->>'truth_version' as truth_version from slot_versions where current
+)
+select f.performed_at, f.resolvable_at, f.prediction_config_id as config_id, f.scope_key, f.status, f.exec_time_ms,
+       -- rule: nobody sees an answer before its truth
+       case when g.status = 'RESOLVED' then f.inference_output_jsonb end as output,
+       case when g.status = 'RESOLVED' then g.truth_jsonb end as truth, g.status as truth_status,
+       s.status as score_status, s.score_value, s.score_failed_reason
+from newest c
+cross join lateral (
+    select * from forecasts f where f.performed_at = c.performed_at
+       and f.prediction_config_id = c.prediction_config_id and f.model_id = :id limit 1
+) f
+left join lateral (
+    select g.status, g.truth_jsonb from ground_truths g, shown where g.performed_at = c.performed_at
+       and g.prediction_config_id = c.prediction_config_id and g.version = shown.truth_version limit 1
+) g on true
+left join lateral (
+    select s.status, s.score_value, s.score_failed_reason from scores s, shown where s.performed_at = c.performed_at
+       and s.prediction_config_id = c.prediction_config_id and s.model_id = :id and s.version = shown.version limit 1
+) s on true
+order by f.performed_at desc, f.prediction_config_id desc
+"""
+
+
+class ModelHistory:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def model(self, model_id: str) -> Any:
+        """Its names, when it joined and its state since when; None: it is not known. A suspension's reason may hold
+        what the model raised, so it is left out."""
+        rows = self._database.read(MODEL, id=model_id)
+        return rows[0] if rows else None
+
+    def metrics(self, model_id: str, starts: Sequence[datetime]) -> Sequence[Any]:
+        """`computed_at` and `metrics` of the windows that start then, oldest first; none where it had none."""
+        return self._database.read(
+            "select m.computed_at, m.score_payload_jsonb->'score'->'metrics' as metrics from model_scores m "
+            "join slot_versions v on v.version = m.version and v.current "
+            "where m.window_start = any(:starts) and m.model_id = :id order by m.window_start",
+            id=model_id,
+            starts=list(starts),
+        )
+
+    def newest(self, model_id: str, most: int, until: datetime | None) -> Sequence[Any]:
+        """Its forecasts in the newest `most` cycles (of those up to `until`), newest first, with truth and score in the
+        version shown. `output` is None until the truth is known."""
+        return self._database.read(NEWEST, id=model_id, most=most, until=until)
