@@ -13,7 +13,7 @@ from coordinator_dagster.report.app import create_app
 
 
 def report(
-    host: Annotated[str, typer.Option(help="address of the API; it has no login")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="address of the API; keys come over it, so put TLS in front")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="port of the API")] = 8000,
 ) -> None:
     """Serve the report API of the competition in this folder, and its tape for download, until Ctrl-C."""

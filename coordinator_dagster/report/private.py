@@ -9,8 +9,8 @@ from fastapi.responses import PlainTextResponse
 from coordinator_dagster.errors import UserError
 from coordinator_dagster.explain import explanation
 from coordinator_dagster.report.access import KeyHolder
+from coordinator_dagster.report.for_players import for_its_player, without_files
 from coordinator_dagster.report.opened import Here
-from coordinator_dagster.report.own_explanation import for_its_player
 from coordinator_dagster.report.parameters import Before, Limit, ModelId, Moment, Name
 from coordinator_dagster.report.private_rows import Explanation, Input, OwnForecast
 from coordinator_dagster.report.problems import Refused, answers
@@ -55,7 +55,9 @@ def forecasts(
     if page.older:
         asked = {**request.query_params, "before": page.older.isoformat()}
         response.headers["Link"] = f'<?{urlencode(asked)}>; rel="next"'
-    return [OwnForecast(**row) for row in page.rows]
+    return [
+        OwnForecast(**{**row, "score_failed_reason": without_files(row["score_failed_reason"])}) for row in page.rows
+    ]
 
 
 @router.get("/models/{model_id}/log", response_class=Response, responses={200: PRINTED})

@@ -9,11 +9,12 @@ from typing import Any
 import httpx
 import pytest
 
+from coordinator_dagster.runners.logs import last_lines
 from coordinator_dagster.store import own_forecasts
 from slots.market import utc
-from tests.report.conftest import Make
+from tests.report.conftest import Make, run
 from tests.report.serving import asked
-from tests.report.two_players import ANSWERED, GIVEN, PENDING, SETTLED, VOIDED, World, bearer, play
+from tests.report.two_players import ANSWERED, GIVEN, PENDING, SETTLED, UNSCORED, VOIDED, World, bearer, make_key, play
 
 SUSPENDED = "2026-01-05T00:12:00Z"
 OWN, BREAKS = "/private/models/ada-answers", "/private/models/ada-breaks"
@@ -53,6 +54,12 @@ def test_a_player_reads_each_forecast_of_the_own_models(world: World, monkeypatc
         assert by[SETTLED]["score_value"] < 0
         assert by[VOIDED]["score_failed_reason"].startswith("VOID: ")
 
+        unscored = by[UNSCORED["ada"]]
+        assert unscored["score_status"] == "CHARGED"
+        assert unscored["score_failed_reason"].startswith(
+            "CHARGED: no score, SCORING_FUNCTION: ValueError: ada-unscored"
+        )
+
         failures = client.get(f"{BREAKS}/forecasts?failed=true&end=2026-01-05T00:01Z", headers=ada).json()
         raised, raw = failures
         assert raised["reason"] == "ValueError: ada-raised (main.py:8)"
@@ -74,6 +81,25 @@ def test_a_player_reads_each_forecast_of_the_own_models(world: World, monkeypatc
         read = list(pages(client, f"{BREAKS}/forecasts?failed=true", ada))
         assert [len(page) for page in read] == [50, 50, 20]
         assert len({row["performed_at"] for page in read for row in page}) == 120
+
+
+def test_a_page_never_ends_in_the_middle_of_an_instant(competition: Make) -> None:
+    made = competition(pack="tournament", competition_end="2026-01-05T01:00Z")
+    run(made)
+    url, operator = "/private/models/trend_following/forecasts", bearer(make_key(made, "operator"))
+    with asked(made) as client:
+        read = list(pages(client, f"{url}?limit=1&end=2026-01-05T00:15Z", operator))
+    due = [["btc-in-sample", "btc-out-of-sample"], ["btc-in-sample"], ["btc-in-sample"]]
+    assert [[row["prediction_config_id"] for row in page] for page in read] == [*due, due[0], []]
+
+
+def test_the_log_is_only_ever_that_of_a_model(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "secret.log").write_text("secret")
+    (tmp_path / "logs" / "mine.log").write_text("printed")
+    assert last_lines(tmp_path / "logs", "mine", tmp_path, 9) == ["printed"]
+    for other in ("../secret", f"{tmp_path}/secret", "mine\0", ""):
+        assert last_lines(tmp_path / "logs", other, tmp_path, 9) == []
 
 
 def test_anothers_model_is_as_unknown_as_one_that_is_not_there(world: World) -> None:

@@ -1,6 +1,6 @@
 """A competition of two players: an hour that is settled and one without truths. What nobody else may read is marked.
 
-Slots (`provide_raw_input`) and the models of both are here.
+Two slots and the models of both are here.
 """
 
 from contextlib import closing
@@ -15,9 +15,12 @@ from coordinator_dagster.levers.carry_out import carry_out
 from coordinator_dagster.levers.request import Request
 from coordinator_dagster.runtime import open_runtime
 from coordinator_dagster.store.store import open_store
+from slots import defaults
 from slots.market import utc
 from tests.report.conftest import Make
 
+# When an answer of the player cannot be scored.
+UNSCORED = {"ada": "2026-01-05T00:20:00Z", "bob": "2026-01-05T00:21:00Z"}
 SETTLED, VOIDED, PENDING = "2026-01-05T00:30:00Z", "2026-01-05T00:40:00Z", "2026-01-05T01:45:00Z"
 GIVEN = "marker-of-the-input"
 ORDERED_BY = "marker-of-the-operator"
@@ -28,9 +31,11 @@ ANSWERS = """from slots.tracker import TrackerBase
 class Model(TrackerBase):
     def tick(self, data):
         print("{player}-printed")
-        self.settled = data["asof_ts"] < {second_hour}
+        self.at = data["asof_ts"]
     def predict(self, asset, horizon, step):
-        return {{"value": 0.001 if self.settled else {answered}}}
+        if self.at == {unscored}:
+            return {{"value": 0.002, "by": "{player}"}}
+        return {{"value": 0.001 if self.at < {second_hour} else {answered}}}
 """
 BREAKS = """from slots.tracker import TrackerBase
 class Model(TrackerBase):
@@ -47,6 +52,15 @@ def provide_raw_input(now: datetime) -> dict[str, Any]:
     return {"asof_ts": int(now.timestamp()), "note": GIVEN}
 
 
+def score_prediction(prediction: dict[str, Any], ground_truth: dict[str, Any]) -> dict[str, Any]:
+    if "by" in prediction:
+        raise ValueError(f"{prediction['by']}-unscored")
+    return defaults.score_prediction(prediction, ground_truth)
+
+
+SLOTS = {"raw_input_provider": provide_raw_input, "scoring_function": score_prediction}
+
+
 @dataclass(frozen=True)
 class World:
     """The competition, and keys by who holds them: operator, ada, bob, and carl, who has no model."""
@@ -55,17 +69,17 @@ class World:
     keys: dict[str, str]
 
 
-def play(competition: Make, models: Path, **settings: Any) -> World:
+def play(competition: Make, models: Path) -> World:
     """Two hours are forecast, the first is settled; in it one cycle is VOID by an order."""
-    second_hour = int(utc("2026-01-05T01:00Z").timestamp())
     for player, answered in ANSWERED.items():
         for name, source in (("answers", ANSWERS), ("breaks", BREAKS)):
             folder = models / f"{player}-{name}"
             folder.mkdir(parents=True)
-            (folder / "main.py").write_text(source.format(player=player, second_hour=second_hour, answered=answered))
+            marked = {"player": player, "answered": answered, "unscored": seconds(UNSCORED[player])}
+            (folder / "main.py").write_text(source.format(**marked, second_hour=seconds("2026-01-05T01:00Z")))
             (folder / "model.toml").write_text(f'player_id = "{player}"\nplayer_name = "{player.title()}"\n')
-    chosen = {"raw_input_provider": f"{__name__}:provide_raw_input", "models_dir": models, **settings}
-    made = competition(**chosen)
+    slots = {slot: f"{__name__}:{function.__name__}" for slot, function in SLOTS.items()}
+    made = competition(**slots, models_dir=models)
     windows = made.windows.between(made.start, made.closing)
     with open_runtime(made) as runtime:
         runtime.ingest(windows)
@@ -92,3 +106,7 @@ def make_key(made: Competition, name: str) -> str:
 
 def bearer(key: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"}
+
+
+def seconds(at: str) -> int:
+    return int(utc(at).timestamp())

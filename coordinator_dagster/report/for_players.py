@@ -1,12 +1,23 @@
-"""An explanation for the player of a model: without the operator's files and names, and what it was not told."""
+"""What is stored, for the player of a model: without the operator's files and names, and what it was not told."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from coordinator_dagster.store.own_forecasts import UNTOLD
 
 VERSION_DETAIL = ("rules", "slot_version", "truth_version")  # the others name the operator's files
+SLOT = re.compile(r"\b([A-Z_]+)=\S+ \(from .*?\): ")  # as a slot that failed is named in a reason
 Record = dict[str, Any]
+
+
+def without_files(found: Any) -> Any:
+    """The texts in it, without where the operator's slots are; a slot's name stays."""
+    if isinstance(found, dict):
+        return {name: without_files(one) for name, one in found.items()}
+    if isinstance(found, list):
+        return [without_files(one) for one in found]
+    return SLOT.sub(r"\1: ", found) if isinstance(found, str) else found
 
 
 def for_its_player(document: Mapping[str, Any]) -> Record:
@@ -14,7 +25,7 @@ def for_its_player(document: Mapping[str, Any]) -> Record:
 
     Other models are in it by their scores only, and only once there is a truth: anybody may read these.
     """
-    cycles = [_cycle(one) for one in document["cycles"]]
+    cycles = [without_files(_cycle(one)) for one in document["cycles"]]
     told = any(_told(one["forecast"]) for one in cycles)
     return {**document, "input": document["input"] if told else None, "cycles": cycles}
 
