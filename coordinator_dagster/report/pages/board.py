@@ -36,6 +36,11 @@ class Line:
     due: int | None
     why: str
 
+    @property
+    def twentieths(self) -> int:
+        """Of what was due, how much was answered: as finely as the bar shows it."""
+        return round(20 * (self.answered or 0) / self.due) if self.due else 0
+
 
 @dataclass(frozen=True)
 class Table:

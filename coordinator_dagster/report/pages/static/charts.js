@@ -95,10 +95,12 @@ function offerScopes(root) {
   const show = () => {
     for (const one of scopes) one.hidden = one.dataset.scope !== select.value;
     chosen = select.value;
-    drawAll();
   };
   if (scopes.some((one) => one.dataset.scope === chosen)) select.value = chosen;
-  select.addEventListener("change", show);
+  select.addEventListener("change", () => {
+    show();
+    drawAll();
+  });
   card.querySelector(".bar").append(label);
   show();
 }
@@ -110,8 +112,8 @@ export function drawCharts(root) {
     drawn.delete(figure);
   }
   if (!root.querySelector("figure[data-chart]")) return;
-  drawAll();
   offerScopes(root);
+  drawAll();
 }
 
 let resized = null;
