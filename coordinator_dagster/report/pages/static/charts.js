@@ -28,7 +28,7 @@ function line(figure, name, place, last, count) {
   return {
     label: name,
     stroke: dots ? "transparent" : stroke,
-    width: marked ? 1 : 1.6 + THICKER * Math.max(0, last - place), // of equal lines all are seen
+    width: figure.dataset.marked ? (marked ? 1 : 1.8) : 1.6 + THICKER * (last - place), // of equal lines all are seen
     points: { show: dots || count <= MAX_DOTS, size: dots ? 4 : 5, stroke, fill: stroke, width: 0 },
     value: (_, value) => (value === null ? "–" : value.toLocaleString("en", { maximumFractionDigits: 3 })),
   };

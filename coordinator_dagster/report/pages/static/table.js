@@ -1,5 +1,4 @@
 // Tables that sort by their headers and are filtered by name. What was chosen holds when a table is replaced.
-const FEWEST_TO_FILTER = 20;
 const OTHER = { ascending: "descending", descending: "ascending" };
 const { compare } = new Intl.Collator(undefined, { numeric: true });
 const chosen = { key: null, direction: null, text: "" };
@@ -45,12 +44,12 @@ function filter(table) {
 
 function offerFilter(root, table) {
   const box = root.querySelector(".filter");
-  if (!box || table.served.length <= FEWEST_TO_FILTER) return;
+  if (!box) return;
   const input = box.querySelector("input");
   for (const row of table.served) {
     row.dataset.names = `${row.cells[2].textContent} ${row.cells[3].textContent}`.toLocaleLowerCase();
   }
-  box.hidden = false;
+  box.classList.remove("waiting");
   input.value = chosen.text;
   input.addEventListener("input", () => {
     chosen.text = input.value.trim();
