@@ -9,6 +9,7 @@ from typing import Any
 
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.packs import Pack, PredictionConfig
+from coordinator_dagster.report.names import name_faults
 from coordinator_dagster.stages.board import entries_fault, ranking_fault
 from coordinator_dagster.stages.cycle import call_fault, scope_fault
 from coordinator_dagster.stages.numbers import is_number, not_json
@@ -42,6 +43,7 @@ class _Sample:
     series: tuple[Series, ...]
     source: MemorySource
     found: DryRun
+    scopes: list[dict[str, Any]] = field(default_factory=list)
 
     def try_slot(self, name: str, check: Callable[[Any], str | None], hint: str = "", **offered: Any) -> Any:
         """What the slot returned when it passes the check; None, with a fault noted, otherwise.
@@ -75,8 +77,7 @@ def dry_run(competition: Competition) -> DryRun:
     given = _input(sample)
     for config in competition.pack.configs:
         _cycle(sample, config, given)
-    _board(sample)
-    sample.try_slot("REPORT_SCHEMA_PROVIDER", report_schema_fault)
+    _report(sample, _board(sample))
     found.faults = list(dict.fromkeys(found.faults))
     return found
 
@@ -123,6 +124,7 @@ def _cycle(sample: _Sample, config: PredictionConfig, given: dict[str, Any] | No
     if envelope is None:
         return
     scope, pack = envelope["scope"], sample.competition.pack
+    sample.scopes.append(scope)
     sample.try_slot("PREDICT_CALL_BUILDER", call_fault, **offered, scope=scope)
     output = sample.try_slot(
         "INFERENCE_OUTPUT_VALIDATOR",
@@ -162,7 +164,8 @@ def _look_at(found: DryRun, pack: Pack, config: PredictionConfig, made: tuple[An
         )
 
 
-def _board(sample: _Sample) -> None:
+def _board(sample: _Sample) -> list[dict[str, Any]]:
+    """The sample's entries; none where the aggregator gave none."""
     config = sample.competition.pack.configs[0]
     start, scope = NOW - timedelta(hours=1), config.scope_template
     rollup = Rollup(MODEL, config.scope_key, start, NOW, 60, 60, 60, 0, -60.0, 60.0)
@@ -180,6 +183,14 @@ def _board(sample: _Sample) -> None:
         for entry in entries:
             entry["score"]["ranking"].setdefault("direction", sample.competition.pack.score_direction)
         sample.try_slot("LEADERBOARD_RANKER", lambda found: ranking_fault(found, entries), entries=entries)
+    return entries or []
+
+
+def _report(sample: _Sample, entries: list[dict[str, Any]]) -> None:
+    schema = sample.try_slot("REPORT_SCHEMA_PROVIDER", report_schema_fault)
+    if schema and entries:
+        at = sample.slots["REPORT_SCHEMA_PROVIDER"].at
+        sample.found.faults += [f"{at}: {fault}" for fault in name_faults(schema, entries, sample.scopes)]
 
 
 def _object(found: Any) -> str | None:

@@ -19,6 +19,7 @@ from coordinator_dagster.faults import pydantic_faults
 from coordinator_dagster.runners.layers import LAYERS
 from slots.market import Kind, granularity_seconds
 
+ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?")  # as browsers send it
 RESERVED_NAMES = {"public", "dagster", "information_schema"}
 
 
@@ -99,6 +100,9 @@ class Settings(BaseSettings):
         None, description="the participants' repo beside this node; `coordinator contest` writes there"
     )
     report_url: str | None = Field(None, description="where participants reach `coordinator report`; in the contest")
+    report_cors_origins: Annotated[list[str], NoDecode] = Field(
+        [], description="comma-separated: pages of these origins may read the report API; empty: its own only"
+    )
     sensors: bool = Field(True, description="live: start and settle by themselves, once the daemon runs")
     failure_webhook_url: SecretStr | None = Field(None, description="failed runs are posted there, as Slack takes it")
     slot_version: str = Field("", description="change it to have everything scored anew")
@@ -139,7 +143,7 @@ class Settings(BaseSettings):
             raise ValueError("must be a midnight where WINDOW=day, such as 2023-03-24T00:00Z")
         return value
 
-    @field_validator("feed_assets", "model_preload", "model_layers_waived", mode="before")
+    @field_validator("feed_assets", "model_preload", "model_layers_waived", "report_cors_origins", mode="before")
     @classmethod
     def _comma_separated(cls, value: Any) -> Any:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
@@ -151,6 +155,16 @@ class Settings(BaseSettings):
             return list(LAYERS)
         if unknown := [name for name in value if name not in LAYERS]:
             raise ValueError(f"has {', '.join(unknown)}; it takes all, or some of {', '.join(LAYERS)}")
+        return value
+
+    @field_validator("report_cors_origins")
+    @classmethod
+    def _origins(cls, value: list[str]) -> list[str]:
+        if wrong := [one for one in value if not ORIGIN.fullmatch(one)]:
+            raise ValueError(
+                f"has {', '.join(wrong)}; name each origin, such as https://board.example.org, without a path and "
+                "without *"
+            )
         return value
 
     @field_validator("feed_granularity")

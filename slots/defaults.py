@@ -154,12 +154,13 @@ def report_schema() -> dict[str, Any]:
             "order": number * 10,
         }
 
-    def chart(number: int, title: str, endpoint: str, names: list[str]) -> dict[str, Any]:
+    def chart(number: int, title: str, endpoint: str, names: list[str], **more: Any) -> dict[str, Any]:
         series = [{"name": name, "label": name.removeprefix("score_")} for name in names]
         native = {
             "type": "line",
             "xAxis": {"name": "performed_at"},
             "yAxis": {"series": series, "format": "decimal-2"},
+            **more,
         }
         return {
             "id": number,
@@ -183,7 +184,18 @@ def report_schema() -> dict[str, Any]:
             ),
         ],
         "metrics_widgets": [
-            chart(1, "Score by model", "/reports/models/global", [f"score_{name}" for name in METRIC_HOURS]),
-            chart(2, "Scores of single forecasts", "/reports/predictions", ["score_value"]),
+            # The web app keeps 1 and 3 for charts of its own.
+            chart(4, "Scores through time", "/reports/models/metrics", [f"score_{name}" for name in METRIC_HOURS]),
+            chart(
+                2,
+                "Scores of single forecasts",
+                "/reports/predictions",
+                ["score_value"],
+                groupByProperty="scope_key",
+                alertConfig={"field": "score_failed", "reasonField": "score_failed_reason"},
+                filterConfig=[
+                    {"type": "select", "label": "Scope", "property": "scope_key", "autoSelectFirst": True},
+                ],
+            ),
         ],
     }

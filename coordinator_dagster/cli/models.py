@@ -31,7 +31,6 @@ from coordinator_dagster.runners.submission import (
     walk,
 )
 
-LOG_SHOWN = 100_000  # characters
 models = typer.Typer(help="Submissions of the participants: add, check, remove, list, log.", no_args_is_help=True)
 
 Id = Annotated[str, typer.Argument(help="the model's id", metavar="ID")]
@@ -104,9 +103,7 @@ def remove(id_: Id) -> None:
 def log(id_: Id, lines: Annotated[int, typer.Option(min=1, help="how many of the last ones")] = 50) -> None:
     """The last of what a model printed, its tracebacks among it: for its player, too."""
     competition = read_competition()
-    code, printed = (_models_dir(competition) / id_).resolve(), list[str]()
-    if SLUG.fullmatch(id_):
-        printed = last_lines(competition.model_logs, id_, code, lines, LOG_SHOWN)
+    printed = last_lines(competition.model_logs, id_, _models_dir(competition) / id_, lines)
     if not printed:
         raise UserError(f"{plain(id_)}: nothing it printed is kept in {competition.model_logs}; see `models list`")
     typer.echo("\n".join(printed))

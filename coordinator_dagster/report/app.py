@@ -6,7 +6,18 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from coordinator_dagster.competition import Competition
-from coordinator_dagster.report import feeds, health, leaderboard, models, predictions, schema, tape
+from coordinator_dagster.report import (
+    feeds,
+    health,
+    leaderboard,
+    models,
+    orchestrator,
+    predictions,
+    private,
+    schema,
+    tape,
+)
+from coordinator_dagster.report.access import Gate, allow_origins
 from coordinator_dagster.report.opened import Opened
 from coordinator_dagster.report.pages.routes import add_pages
 from coordinator_dagster.report.problems import handle_problems
@@ -34,8 +45,10 @@ def create_app(competition: Competition) -> FastAPI:
 
     # The interactive pages would load scripts from another host; /openapi.json is there.
     app = FastAPI(title=f"{competition.settings.competition}: reports", lifespan=opened, docs_url=None, redoc_url=None)
-    for part in (health, schema, leaderboard, models, predictions, feeds, tape):
+    for part in (health, schema, leaderboard, models, predictions, feeds, orchestrator, private, tape):
         app.include_router(part.router)
+    app.state.gate = Gate()
+    allow_origins(app, competition.settings.report_cors_origins)
     add_pages(app)
     handle_problems(app)
     return app

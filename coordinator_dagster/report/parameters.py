@@ -8,7 +8,7 @@ from fastapi import Depends, Path, Query
 from pydantic import AfterValidator, AwareDatetime
 
 from coordinator_dagster.report.opened import Here
-from coordinator_dagster.store.report_boards import newest_instant
+from coordinator_dagster.store.report_boards import newest
 
 EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 MOST_ROWS = 20_000
@@ -46,9 +46,9 @@ class Span:
 def _span(
     here: Here,
     start: Annotated[Moment | None, Query(description="default: seven days before `end`")] = None,
-    end: Annotated[Moment | None, Query(description="such as 2026-01-05T12:00Z; default: the newest instant")] = None,
+    end: Annotated[Moment | None, Query(description="such as 2026-01-05T12:00Z; default: the newest")] = None,
 ) -> Span:
-    until = end or (newest_instant(here.database) if here.begun else None) or datetime.now(UTC)
+    until = end or (newest(here.database) if here.begun else None) or datetime.now(UTC)
     return Span(start or until - timedelta(days=7), until)
 
 

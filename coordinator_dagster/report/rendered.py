@@ -40,7 +40,7 @@ def render_json(content: Any) -> Rendered:
 def respond(request: Request, rendered: Rendered, headers: Mapping[str, str] | None = None) -> Response:
     """The answer: 304 where the asker has it already."""
     about = {"ETag": rendered.etag, "Cache-Control": "no-cache", "Vary": "Accept-Encoding", **(headers or {})}
-    if _has(request, rendered.etag):
+    if has_already(request, rendered.etag):
         return Response(status_code=304, headers=about)
     if rendered.zipped and TAKES_ZIPPED.search(request.headers.get("accept-encoding", "")):
         return Response(rendered.zipped, headers=about | {"Content-Encoding": "gzip"}, media_type=rendered.media_type)
@@ -52,7 +52,8 @@ def json_answer(request: Request, content: Any, headers: Mapping[str, str] | Non
     return respond(request, render_json(content), headers)
 
 
-def _has(request: Request, etag: str) -> bool:
+def has_already(request: Request, etag: str) -> bool:
+    """Whether the asker has that version: then 304 is the answer."""
     asked = request.headers.get("if-none-match", "")
     return asked == "*" or etag.removeprefix("W/") in (one.strip().removeprefix("W/") for one in asked.split(","))
 

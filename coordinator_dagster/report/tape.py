@@ -3,21 +3,34 @@
 from datetime import date
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse
+from pydantic import BaseModel, Field
 
 from coordinator_dagster.feeds.archive_files import Archived, DayFile, exact_file
 from coordinator_dagster.report.opened import Here, Opened
-from coordinator_dagster.report.problems import Refused
+from coordinator_dagster.report.problems import Refused, answers
+from coordinator_dagster.report.rendered import has_already, json_answer
 from coordinator_dagster.stages.archive import archive_folder
 
-router = APIRouter(prefix="/tape")
+PARQUET = "application/vnd.apache.parquet"
+FILE: dict[str, Any] = {"description": "Parquet", "content": {PARQUET: {"schema": {"type": "string"}}}}
+router = APIRouter(prefix="/tape", tags=["tape"])
 
 
-@router.get("")
-def index(here: Here) -> list[dict[str, Any]]:
+class TapeFile(BaseModel):
+    path: str = Field(examples=["day=2026-01-05/asset=BTC/kind=candle/binance-1m.parquet"])
+    rows: int = Field(examples=[1440])
+    bytes: int = Field(examples=[48211])
+    sha256: str = Field(examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"])
+    series: str = Field(examples=["binance/BTC/candle/1m"])
+    day: str = Field(examples=["2026-01-05"])
+
+
+@router.get("", response_model=list[TapeFile], responses=answers())
+def index(request: Request, here: Here) -> Response:
     """The files that are there, by day and series."""
-    return [
+    files = [
         {
             "path": str(file.path),
             "rows": one.rows,
@@ -28,20 +41,20 @@ def index(here: Here) -> list[dict[str, Any]]:
         }
         for file, one in _there(here, date.min, date.max).items()
     ]
+    return json_answer(request, files)
 
 
-@router.get("/{path:path}")
-def parquet(path: str, here: Here) -> FileResponse:
+@router.get("/{path:path}", response_class=Response, responses={200: FILE, **answers(404, 422)})
+def parquet(request: Request, path: str, here: Here) -> Response:
     """One file of the index; 404 for every other path."""
     file = exact_file(path)  # what is opened is made of what the path says, never as it came
     one = _there(here, file.day, file.day).get(file) if file else None
     if file is None or one is None:
         raise Refused(404, "there is no such file; GET /tape lists those that are there")
-    return FileResponse(
-        archive_folder(here.competition) / file.path,
-        media_type="application/vnd.apache.parquet",
-        headers={"ETag": f'"{one.sha256}"'},
-    )
+    etag = f'"{one.sha256}"'
+    if has_already(request, etag):
+        return Response(status_code=304, headers={"ETag": etag})
+    return FileResponse(archive_folder(here.competition) / file.path, media_type=PARQUET, headers={"ETag": etag})
 
 
 def _there(here: Opened, first: date, last: date) -> dict[DayFile, Archived]:

@@ -5,7 +5,9 @@ from pathlib import Path
 
 from coordinator_dagster.runners.confined.layers import OWN
 from coordinator_dagster.runners.confined.serving import LOG_CAP
-from coordinator_dagster.runners.submission import plain
+from coordinator_dagster.runners.submission import SLUG, plain
+
+SHOWN = 100_000  # characters
 
 
 def open_log(folder: Path | None, model_id: str) -> int:
@@ -24,11 +26,13 @@ def open_log(folder: Path | None, model_id: str) -> int:
         return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
 
 
-def last_lines(folder: Path, model_id: str, code: Path, lines: int, characters: int) -> list[str]:
+def last_lines(folder: Path, model_id: str, code: Path, lines: int, characters: int = SHOWN) -> list[str]:
     """The last of what the model printed, as text that no terminal acts on, with paths as its author knows them.
 
-    `code` is the model's folder, which it sees as itself where it is not in a sandbox.
+    `code` is the model's folder, which it sees as itself where it is not in a sandbox. What is no model's id has none.
     """
+    if not SLUG.fullmatch(model_id):
+        return []
     path = folder / f"{model_id}.log"
     try:
         with path.open("rb") as file:
@@ -36,5 +40,5 @@ def last_lines(folder: Path, model_id: str, code: Path, lines: int, characters: 
             content = file.read(4 * characters)
     except FileNotFoundError:
         return []  # it has not been started yet
-    told = content.decode(errors="replace")[-characters:].replace(f"{OWN}/", "").replace(f"{code}/", "")
+    told = content.decode(errors="replace")[-characters:].replace(f"{OWN}/", "").replace(f"{code.resolve()}/", "")
     return [plain(line) for line in told.splitlines()[-lines:]]

@@ -58,15 +58,16 @@ class Evidence:
 
     def neighbours(self, at: datetime, config: str | None) -> list[datetime]:
         """The instants before and after that one which have a cycle."""
-        rows = self._rows(
-            "select max(performed_at) filter (where performed_at < :at) as earlier, "
-            " min(performed_at) filter (where performed_at > :at) as later "
-            "from cycles c join scheduled_prediction_configs k on k.id = c.prediction_config_id "
-            "where cast(:config as text) is null or :config in (k.id, k.base_id)",
-            at=at,
-            config=config,
-        )
-        return [moment for moment in rows[0].values() if moment is not None]
+
+        def nearest(beyond: str, order: str) -> str:
+            return (
+                "(select performed_at from cycles c join scheduled_prediction_configs k on k.id = "
+                f"c.prediction_config_id where performed_at {beyond} :at and (cast(:config as text) is null or "
+                f":config in (k.id, k.base_id)) order by performed_at {order} limit 1)"
+            )
+
+        rows = self._rows(f"{nearest('<', 'desc')} union all {nearest('>', 'asc')}", at=at, config=config)
+        return [row["performed_at"] for row in rows]
 
     def given(self, at: datetime) -> Record | None:
         """What every model was given at that instant; `bytes` as it was sent."""

@@ -33,9 +33,12 @@ def board_stamp(database: Database) -> tuple[Any, ...]:
     return tuple(database.read(STAMP)[0])
 
 
-def newest_instant(database: Database) -> datetime | None:
-    """The last instant that was performed; None: nothing has been yet."""
-    return database.read("select max(performed_at) as at from cycles where status = 'PERFORMED'")[0].at
+def newest(database: Database) -> datetime | None:
+    """Of what the last instant or the last board is, whichever is later; None: there is neither yet."""
+    return database.read(
+        "select greatest((select max(performed_at) from cycles where status = 'PERFORMED'), "
+        f" (select {SHOWN_AT} from leaderboards l where version = {CURRENT} order by window_start desc limit 1)) as at"
+    )[0].at
 
 
 def models(database: Database) -> Sequence[Row[Any]]:
@@ -80,7 +83,8 @@ def _snapshots(database: Database, starts: Sequence[datetime], ids: Sequence[str
 def scores_by_scope(database: Database, ids: Sequence[str]) -> Sequence[Row[Any]]:
     """The newest scores of each model and scope, `at` the board they were made for."""
     return database.read(
-        "select m.id as model_id, one.scope_key, one.score, (m.meta_jsonb->>'scored_through')::timestamptz as at "
+        "select m.id as model_id, one.scope_key, one.score, "
+        " least((m.meta_jsonb->>'scored_through')::timestamptz, m.updated_at) as at "
         "from models m cross join lateral jsonb_to_recordset(m.scores_by_scope_jsonb) one(scope_key text, score jsonb) "
         "where cast(:all as boolean) or m.id = any(:ids) order by 1, 2",
         ids=list(ids),

@@ -19,8 +19,11 @@ from coordinator_dagster.store.expiry import ExpiryTable
 from coordinator_dagster.store.fates import FateTable
 from coordinator_dagster.store.gaps import GapTable
 from coordinator_dagster.store.inputs import InputTable
+from coordinator_dagster.store.keys import KeyTable
 from coordinator_dagster.store.leases import LeaseTable
 from coordinator_dagster.store.orders import OrderTable
+from coordinator_dagster.store.own_forecasts import OwnForecasts
+from coordinator_dagster.store.roster import RosterTable
 from coordinator_dagster.store.scores import ScoreTables
 from coordinator_dagster.store.settling import SettlingTable
 from coordinator_dagster.store.tape import TapeTable
@@ -55,6 +58,9 @@ class Store:
         self.settled = SettlingTable(database)
         self.archive = ArchiveTable(database)
         self.expiry = ExpiryTable(database)
+        self.keys = KeyTable(database)
+        self.roster = RosterTable(database)
+        self.own_forecasts = OwnForecasts(database)
 
     def schedule(self, competition: Competition) -> Schedule:
         """What is due when, as things stand."""

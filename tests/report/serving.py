@@ -6,8 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import httpx
 import uvicorn
 
+from coordinator_dagster.competition import Competition
+from coordinator_dagster.report.app import create_app
 from tests.cli.serving import free_port
 
 
@@ -26,3 +29,10 @@ def serving(app: Any) -> Iterator[str]:
     finally:
         server.should_exit = True
         thread.join()
+
+
+@contextmanager
+def asked(made: Competition) -> Iterator[httpx.Client]:
+    """A client of the competition's report API."""
+    with serving(create_app(made)) as url, httpx.Client(base_url=url, timeout=15) as client:
+        yield client

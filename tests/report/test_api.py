@@ -3,8 +3,6 @@
 import hashlib
 import http.client
 import io
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
@@ -22,15 +20,9 @@ from coordinator_dagster.store.store import open_store
 from tests.cli.test_cli import PASSWORD, UNREACHABLE
 from tests.conftest import PROJECT
 from tests.report.conftest import Make, run
-from tests.report.serving import serving
+from tests.report.serving import asked, serving
 
 FILE = "day=2026-01-05/asset=BTC/kind=candle/simulated-1m.parquet"
-
-
-@contextmanager
-def asked(made: Competition) -> Iterator[httpx.Client]:
-    with serving(create_app(made)) as url, httpx.Client(base_url=url, timeout=15) as client:
-        yield client
 
 
 def test_before_its_first_run_a_competition_has_nothing_to_show_and_nothing_is_made(

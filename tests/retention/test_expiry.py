@@ -64,6 +64,10 @@ def test_old_months_leave_the_tape_and_a_replay_of_the_archive_gives_the_same(sl
         left = rows(runtime, "select count(*), min(ts_event) from market_records")[0]
         assert left[0] + sum(report.gone.values()) == records
         assert left[1] >= datetime(2026, 3, 1, tzinfo=UTC)
+        counted = "select provider, asset, kind, granularity, count(*) from market_records group by 1, 2, 3, 4"
+        assert rows(runtime, "select * from market_record_counts order by 1, 2, 3, 4") == rows(
+            runtime, f"{counted} order by 1, 2, 3, 4"
+        )
         assert kept_tables(runtime) == before, "nothing but records has left"
         assert audited(runtime) == []
         assert runtime.expire().archived.written == 0, "done again, it does nothing"

@@ -1,0 +1,53 @@
+"""An explanation for the player of a model: without the operator's files and names, and what it was not told."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from coordinator_dagster.store.own_forecasts import UNTOLD
+
+VERSION_DETAIL = ("rules", "slot_version", "truth_version")  # the others name the operator's files
+Record = dict[str, Any]
+
+
+def for_its_player(document: Mapping[str, Any]) -> Record:
+    """What `explain.explanation` gives, for a participant.
+
+    Other models are in it by their scores only, and only once there is a truth: anybody may read these.
+    """
+    cycles = [_cycle(one) for one in document["cycles"]]
+    told = any(_told(one["forecast"]) for one in cycles)
+    return {**document, "input": document["input"] if told else None, "cycles": cycles}
+
+
+def _told(forecast: Mapping[str, Any]) -> bool:
+    """Whether the model got the input."""
+    return forecast.get("asked_at") is not None and forecast["status"] not in UNTOLD
+
+
+def _cycle(one: Mapping[str, Any]) -> Record:
+    cycle, version = one["cycle"], one["version"]
+    return {
+        **one,
+        "cycle": cycle if _told(one["forecast"]) else {**cycle, "call": None},
+        "truth": {
+            **_by_order(one["truth"]),
+            "records": [
+                {**record, "corrections": [_anonymous(each) for each in record["corrections"]]}
+                for record in one["truth"]["records"]
+            ],
+        },
+        "superseded": {kind: [_by_order(each) for each in several] for kind, several in one["superseded"].items()},
+        "other_versions": {
+            kind: [_by_order(each) for each in several] for kind, several in one["other_versions"].items()
+        },
+        "version": {**version, "detail": {name: version["detail"][name] for name in VERSION_DETAIL}},
+    }
+
+
+def _by_order(row: Mapping[str, Any]) -> Record:
+    """Without who gave the order that it follows."""
+    return {**row, "order": _anonymous(row["order"])} if row.get("order") else dict(row)
+
+
+def _anonymous(order: Mapping[str, Any]) -> Record:
+    return {name: value for name, value in order.items() if name != "given_by"}
