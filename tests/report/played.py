@@ -26,7 +26,7 @@ class Model(TrackerBase):
     def predict(self, asset, horizon, step):
         self.asked += 1
         if self.asked % EVERY == 0:
-            raise ValueError("{PRIVATE}")
+            raise ValueError({PRIVATE + " " + IMAGE!r})
         return {{"value": 0.0001234}}
 """
 

@@ -114,7 +114,7 @@ def test_an_unchanged_page_is_not_sent_again(client: httpx.Client) -> None:
 
 def lines(page: str) -> dict[str, str]:
     """The rows of the leaderboard by model, in its order."""
-    return dict(re.findall(r'<tr data-id="([^"]*)"[^>]*>(.*?)</tr>', page, re.S))
+    return dict(re.findall(r'<tr role="row" data-id="([^"]*)"[^>]*>(.*?)</tr>', page, re.S))
 
 
 def test_the_leaderboard_has_ranks_with_their_change_metrics_and_coverage(
@@ -131,7 +131,9 @@ def test_the_leaderboard_has_ranks_with_their_change_metrics_and_coverage(
     for entry in newest:
         line, was = found[entry["model_id"]], before[entry["model_id"]]
         assert line.startswith(
-            f'<td class="n rank" data-v="{entry["rank"]}"' if entry["rank"] else '<td class="n rank">–'
+            f'<td role="cell" class="n rank" data-v="{entry["rank"]}"'
+            if entry["rank"]
+            else '<td role="cell" class="n rank">–'
         )
         if entry["rank"] and was:
             places = was - entry["rank"]

@@ -18,6 +18,7 @@ from coordinator_dagster.store.board_history import BoardHistory
 
 router = page_router()
 BEFORE_HOURS = (24, 6, 1)  # against the first of these boards that is there ranks are compared
+LONG = 20  # models, above which one looks for a name
 WIDEST = 5  # columns of numbers that fit beside the others on a wide screen
 
 
@@ -36,6 +37,11 @@ class Line:
     due: int | None
     why: str
 
+    @property
+    def twentieths(self) -> int:
+        """Of what was due, how much was answered: as finely as the bar shows it."""
+        return round(20 * (self.answered or 0) / self.due) if self.due else 0
+
 
 @dataclass(frozen=True)
 class Table:
@@ -51,6 +57,10 @@ class Table:
         return any(line.why for line in self.lines)
 
     @property
+    def is_long(self) -> bool:
+        return len(self.lines) > LONG
+
+    @property
     def fits(self) -> bool:
         return len(self.columns) <= WIDEST
 
@@ -64,7 +74,8 @@ def leaderboard(request: Request, here: Here) -> Response:
 
 
 def _page(here: Opened, found: Standing) -> Rendered:
-    table = _table(here, found.board) if found.board else None
+    # The next instant comes more often than another board.
+    table, shown = here.kept.get("leaderboard table", found.stamp, lambda: _shown(here, found.board))
     return html(
         "leaderboard.html",
         name=here.competition.settings.competition,
@@ -73,13 +84,18 @@ def _page(here: Opened, found: Standing) -> Rendered:
         nav=nav("/", found.has_feeds),
         standing=found,
         table=table,
-        board_table=board_table(table) if table else "",
+        board_table=shown,
     )
 
 
 def board_table(table: Table) -> str:
     """The table as HTML."""
     return fragment("board_table.html", table=table)
+
+
+def _shown(here: Opened, board: Board | None) -> tuple[Table | None, str]:
+    table = _table(here, board) if board else None
+    return table, board_table(table) if table else ""
 
 
 def _table(here: Opened, board: Board) -> Table:

@@ -28,7 +28,7 @@ function line(figure, name, place, last, count) {
   return {
     label: name,
     stroke: dots ? "transparent" : stroke,
-    width: marked ? 1 : 1.6 + THICKER * Math.max(0, last - place), // of equal lines all are seen
+    width: figure.dataset.marked ? (marked ? 1 : 1.8) : 1.6 + THICKER * (last - place), // of equal lines all are seen
     points: { show: dots || count <= MAX_DOTS, size: dots ? 4 : 5, stroke, fill: stroke, width: 0 },
     value: (_, value) => (value === null ? "–" : value.toLocaleString("en", { maximumFractionDigits: 3 })),
   };
@@ -95,10 +95,12 @@ function offerScopes(root) {
   const show = () => {
     for (const one of scopes) one.hidden = one.dataset.scope !== select.value;
     chosen = select.value;
-    drawAll();
   };
   if (scopes.some((one) => one.dataset.scope === chosen)) select.value = chosen;
-  select.addEventListener("change", show);
+  select.addEventListener("change", () => {
+    show();
+    drawAll();
+  });
   card.querySelector(".bar").append(label);
   show();
 }
@@ -110,8 +112,8 @@ export function drawCharts(root) {
     drawn.delete(figure);
   }
   if (!root.querySelector("figure[data-chart]")) return;
-  drawAll();
   offerScopes(root);
+  drawAll();
 }
 
 let resized = null;

@@ -68,7 +68,7 @@ async function poll() {
     ahead = Date.parse(found.now) - (sent + Date.now()) / 2;
     next = found.next_instant && Date.parse(found.next_instant);
     cadence = found.cadence_seconds;
-    document.querySelector(".clock").hidden = false;
+    document.querySelector(".clock").classList.remove("waiting");
     if (main.dataset.status === "503") location.reload();
     else if ("stamp" in main.dataset && found[main.dataset.stampOf] !== main.dataset.stamp) await refresh(found.now);
     away("");

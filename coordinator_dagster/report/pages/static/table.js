@@ -1,6 +1,6 @@
 // Tables that sort by their headers and are filtered by name. What was chosen holds when a table is replaced.
-const FEWEST_TO_FILTER = 20;
 const OTHER = { ascending: "descending", descending: "ascending" };
+const { compare } = new Intl.Collator(undefined, { numeric: true });
 const chosen = { key: null, direction: null, text: "" };
 
 function value(row, index, text) {
@@ -15,11 +15,10 @@ function sort(table, header, direction) {
   const index = header.cellIndex;
   const text = !header.classList.contains("n");
   const sign = direction === "ascending" ? 1 : -1;
-  const order = new Intl.Collator(undefined, { numeric: true }).compare;
   const rows = table.served.map((row) => [value(row, index, text), row]);
   rows.sort(([a], [b]) => {
     if (a === null || b === null) return (a === null) - (b === null);
-    return sign * (text ? order(a, b) : a - b);
+    return sign * (text ? compare(a, b) : a - b);
   });
   body.replaceChildren(...rows.map(([, row]) => row));
   for (const one of table.tHead.rows[0].cells) one.removeAttribute("aria-sort");
@@ -45,12 +44,12 @@ function filter(table) {
 
 function offerFilter(root, table) {
   const box = root.querySelector(".filter");
-  if (!box || table.served.length <= FEWEST_TO_FILTER) return;
+  if (!box) return;
   const input = box.querySelector("input");
   for (const row of table.served) {
     row.dataset.names = `${row.cells[2].textContent} ${row.cells[3].textContent}`.toLocaleLowerCase();
   }
-  box.hidden = false;
+  box.classList.remove("waiting");
   input.value = chosen.text;
   input.addEventListener("input", () => {
     chosen.text = input.value.trim();
