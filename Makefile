@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: help setup demo live dev test check crash equivalence faults hostile kills test-templates bench clean
+.PHONY: help setup demo live dev report test check crash equivalence faults hostile kills test-templates bench clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
@@ -26,6 +26,9 @@ live: setup ## run a live competition on this machine, against Binance, until Ct
 
 dev: setup ## serve the Dagster UI and daemon for the competition in this folder
 	$(BIN)/coordinator dev $(ARGS)
+
+report: setup ## serve the leaderboard page, the report API and the tape of this folder; ARGS="--port 8000"
+	$(BIN)/coordinator report $(ARGS)
 
 check: setup ## linters and types
 	$(BIN)/ruff check .

@@ -14,11 +14,11 @@ from coordinator_dagster.report.app import create_app
 
 def report(
     host: Annotated[str, typer.Option(help="address of the API; keys come over it, so put TLS in front")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="port of the API")] = 8000,
+    port: Annotated[int, typer.Option(help="port to listen on")] = 8000,
 ) -> None:
-    """Serve the report API of the competition in this folder, and its tape for download, until Ctrl-C."""
+    """Serve the leaderboard page of the competition in this folder, its report API and its tape, until Ctrl-C."""
     if faults := port_faults(host, port):
         raise UserErrors(faults)
     app = create_app(read_competition())
-    console.print(f"report API: http://{host}:{port}/reports/leaderboard  (Ctrl-C ends it)", soft_wrap=True)
+    console.print(f"leaderboard: http://{host}:{port}  (Ctrl-C ends it)", soft_wrap=True)
     uvicorn.run(app, host=host, port=port, log_level="warning")

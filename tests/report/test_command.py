@@ -35,7 +35,7 @@ def test_it_serves_until_it_is_interrupted(competition: Make, tmp_path: Path) ->
         code = server.wait(10)
     told = (tmp_path / "said").read_text()
     assert code in (0, -signal.SIGINT), told
-    assert told.startswith(f"report API: {url}/reports/leaderboard")
+    assert told.startswith(f"leaderboard: {url} ")
     assert "Traceback" not in told
 
 
