@@ -16,6 +16,7 @@ from coordinator_dagster.report.private_rows import Explanation, Input, OwnForec
 from coordinator_dagster.report.problems import Refused, answers
 from coordinator_dagster.runners.logs import last_lines
 from coordinator_dagster.store.explain import Evidence
+from coordinator_dagster.store.newest_cycles import Asked
 
 MOST_LINES = 10_000
 PRINTED: dict[str, Any] = {"description": "text", "content": {"text/plain": {"schema": {"type": "string"}}}}
@@ -51,7 +52,7 @@ def forecasts(
 
     While the `Link` header has a next page there may be older ones, though this page be empty.
     """
-    page = here.store.own_forecasts.page(model, start, end, before, failed, limit)
+    page = here.store.own_forecasts.page(model, Asked(start, end, before), failed, limit)
     if page.older:
         asked = {**request.query_params, "before": page.older.isoformat()}
         response.headers["Link"] = f'<?{urlencode(asked)}>; rel="next"'

@@ -13,6 +13,7 @@ from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from starlette.exceptions import HTTPException
 
 from coordinator_dagster.store.database import ServerAway
+from slots.loader import SlotErrors, SlotFailure
 
 log = logging.getLogger(__name__)
 AWAY = "the database does not answer; start it, or mend DATABASE_URL: the log of `coordinator report` says more"
@@ -57,6 +58,8 @@ def handle_problems(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http)
     for error in (*ServerAway, NoConnectionFree):
         app.add_exception_handler(error, _away)
+    for fault in (SlotErrors, SlotFailure):
+        app.add_exception_handler(fault, _slots)
 
 
 def problem(
@@ -89,6 +92,11 @@ def _http(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     said = "there is nothing here; GET /openapi.json lists what there is" if error.status_code == 404 else error.detail
     return problem(error.status_code, said, headers=error.headers)
+
+
+def _slots(_request: Request, error: Exception) -> JSONResponse:
+    log.error("%s", error)
+    return problem(503, "the operator's slots cannot be used: the log of `coordinator report` says why")
 
 
 def _away(_request: Request, error: Exception) -> JSONResponse:

@@ -1,22 +1,14 @@
 """A model's forecasts as its player may read them: with what it answered, and why it failed in its own words."""
 
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from coordinator_dagster.store.database import Database
+from coordinator_dagster.store.newest_cycles import NEWEST, OF_CYCLE, Asked, Page, nth_newest
 
 LOOKED_AT = 5_000  # cycles at most for one page: a failure may be rare, and looking at one takes some microseconds
-CYCLES = (
-    "select performed_at, prediction_config_id from cycles "
-    "where (cast(:start as timestamptz) is null or performed_at >= :start) "
-    "and (cast(:end as timestamptz) is null or performed_at <= :end) "
-    "and (cast(:before as timestamptz) is null or performed_at < :before) "
-)
-OF_CYCLE = "{0}.performed_at = c.performed_at and {0}.prediction_config_id = c.prediction_config_id"
 # `offset 0`, for its order: joined, a server without statistics reads whole months.
 FORECASTS = f"""
-with c as ({CYCLES} and (cast(:oldest as timestamptz) is null or performed_at >= :oldest) order by performed_at desc)
+with c as ({NEWEST})
 select f.performed_at, f.prediction_config_id, f.scope_key, f.scope_jsonb as scope, f.resolvable_at, f.status,
        f.meta_jsonb->>'reason' as reason, f.meta_jsonb->>'raw' as raw, f.inference_output_jsonb as output,
        f.deployment, f.asked_at, f.answered_at, f.exec_time_ms, f.queued_ms,
@@ -36,35 +28,17 @@ select exists (select from forecasts f join models m on m.id = f.model_id
 """
 
 
-@dataclass(frozen=True)
-class Page:
-    """`rows` newest first, whole instants. `older`: what is before it has not been looked at; None: nothing is left."""
-
-    rows: list[dict[str, Any]]
-    older: datetime | None
-
-
 class OwnForecasts:
     """There is no index by model: the newest cycles are walked, and the key of the forecast in each is looked up."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def page(
-        self,
-        model_id: str,
-        start: datetime | None,
-        end: datetime | None,
-        before: datetime | None,
-        failed: bool,
-        limit: int,
-    ) -> Page:
-        """Some `limit` forecasts of `[start, end]` and before `before`; `failed`: only those without SUCCESS."""
-        span = {"start": start, "end": end, "before": before}
-        last = self._database.read(f"{CYCLES} order by performed_at desc offset :n limit 1", **span, n=LOOKED_AT - 1)
-        oldest = last[0].performed_at if last else None
-        found = self._database.read(FORECASTS, **span, oldest=oldest, model=model_id, failed=failed, limit=limit)
-        rows = [dict(row._mapping) for row in found]
+    def page(self, model_id: str, asked: Asked, failed: bool, limit: int) -> Page:
+        """Some `limit` forecasts, newest first; `failed`: only those without SUCCESS."""
+        oldest = nth_newest(self._database, asked, LOOKED_AT)
+        found = self._database.read(FORECASTS, **vars(asked), oldest=oldest, model=model_id, failed=failed, limit=limit)
+        rows = [row._asdict() for row in found]
         rows.sort(key=lambda row: (-row["performed_at"].timestamp(), row["prediction_config_id"]))
         return Page(rows, rows[-1]["performed_at"] if len(rows) >= limit else oldest)
 

@@ -165,6 +165,19 @@ def test_while_the_database_is_away_it_says_so_and_nothing_of_its_address(compet
         assert not [one for one in (PASSWORD, "somebody", "nowhere", "127.0.0.1") if one in answer.text]
 
 
+def test_what_is_wrong_with_the_slots_is_for_the_operator_s_log(
+    competition: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = competition(scoring_function="nowhere.mine:score")
+    app = create_app(made)
+    app.add_api_route("/version", made.score_version)
+    with serving(app) as url:
+        answer = httpx.get(f"{url}/version")
+    assert (answer.status_code, set(answer.json())) == (503, {"message", "fieldErrors"})
+    assert "nowhere" not in answer.text
+    assert "nowhere.mine" in caplog.text
+
+
 def test_one_pool_serves_all_and_is_closed_at_the_end(archived: Competition, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[Database] = []
     made_as_before = Database.__init__
