@@ -24,7 +24,7 @@ REALTIME = (
 # What takes longest begins first, else all wait for it at the end.
 LONGEST = (
     *("tests/template/test_generated.py", "tests/test_ui.py", "tests/crash/", "tests/test_two_nodes.py"),
-    *("tests/cli/test_demo.py", "tests/test_loop.py", "tests/oracle/"),
+    *("tests/cli/test_demo.py", "tests/test_loop.py", "tests/oracle/", "tests/report/test_browser.py"),
 )
 SERVER = os.environ.get("COORDINATOR_TEST_DATABASE_URL", "postgresql://root@127.0.0.1:5432/test")
 

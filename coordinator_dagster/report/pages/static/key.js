@@ -40,10 +40,13 @@ async function explain(model, row, shown) {
   const asked = new URLSearchParams({ at: row.performed_at, config: row.prediction_config_id });
   shown.textContent = "…";
   try {
-    shown.textContent = JSON.stringify(await (await ask(model, `explain?${asked}`)).json(), null, 2);
+    const found = await (await ask(model, `explain?${asked}`)).json();
+    const outcomes = found.cycles.map((one) => one.outcome);
+    shown.textContent = [...outcomes, JSON.stringify(found, null, 2)].join("\n\n");
   } catch (error) {
     shown.textContent = error instanceof Refused ? error.message : "The server does not answer; try again.";
   }
+  shown.focus();
 }
 
 function failures(model, rows, shown) {
@@ -66,7 +69,9 @@ function failures(model, rows, shown) {
   });
   const table = make("table", null, make("thead", null, make("tr", null, ...head)), make("tbody", null, ...lines));
   table.className = "newest";
-  return boxed("Failures", table);
+  const box = boxed("Failures", table);
+  box.classList.add("tall");
+  return box;
 }
 
 async function show(model, root) {
@@ -75,7 +80,6 @@ async function show(model, root) {
   shown.tabIndex = 0;
   shown.setAttribute("role", "region");
   shown.setAttribute("aria-label", "How the chosen score came about");
-  shown.setAttribute("aria-live", "polite");
   // That there is no log is no reason to hide the failures.
   const log = await ask(model, LOG).then((answer) => answer.text(), (error) => error.message);
   const printed = make("pre", log);
