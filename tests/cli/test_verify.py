@@ -232,7 +232,12 @@ def report_schema():
         ("GROUND_TRUTH_RESOLVER", "resolve_ground_truth", "RuntimeError: no truth today", {"one_settle": "✗"}),
         ("SCORING_FUNCTION", "score_prediction", "RuntimeError: no score today", {"one_settle": "✗"}),
         ("LEADERBOARD_RANKER", "rank_leaderboard", "RuntimeError: no ranks today", {"one_settle": "✗"}),
-        ("REPORT_SCHEMA_PROVIDER", "report_schema", "must return an object with schema_version", {"one_settle": "✗"}),
+        (
+            "REPORT_SCHEMA_PROVIDER",
+            "report_schema",
+            "must return an object with schema_version",
+            {"one_settle": "✗", "API": "✗"},
+        ),
         (
             "RAW_INPUT_PROVIDER",
             "provide_raw_input",

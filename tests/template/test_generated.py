@@ -23,11 +23,12 @@ EVERY = [(pack, overridden) for pack in ("baseline", "realtime", "tournament") f
 COMBINATIONS = EVERY if os.environ.get("COORDINATOR_TEST_TEMPLATES") == "all" else [("tournament", True)]
 START, END = "2026-01-05T03:00Z", "2026-01-05T06:00Z"
 
-# The operator's own two slots, as the original coordinator has them: a public one and a private one.
+# The operator's own slots, as the original coordinator has them: a public one and private ones.
 SPEC = {
     "callables": {
         "SCORING_FUNCTION": "crunch_btc_vol.squared:score_prediction",
         "MODEL_SCORE_AGGREGATOR": "runtime_definitions.secret:aggregate_model_scores",
+        "REPORT_SCHEMA_PROVIDER": "runtime_definitions.secret:report_schema",
     }
 }
 SQUARED = '''"""Squared errors."""
@@ -59,6 +60,11 @@ def aggregate_model_scores(scored_predictions, models):
         }
         for model_id, values in by_model.items()
     ]
+
+
+def report_schema():
+    column = {"id": 1, "type": "VALUE", "property": "score_weighted", "displayName": "Weighted"}
+    return {"schema_version": "1", "leaderboard_columns": [column], "metrics_widgets": []}
 '''
 IN_PUBLIC = """
 import json, sys
