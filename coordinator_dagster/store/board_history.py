@@ -11,7 +11,7 @@ STANDING = """
 select l.window_start, l.computed_at, l.created_at, l.final,
        (select max(id) from operator_orders) as last_order,
        (select updated_at from report_schemas) as schema_at,
-       exists (select from market_ingestion_state) as has_feeds,
+       exists (select from market_record_counts where record_count > 0) as has_feeds,
        (select date_trunc('minute', max(updated_at)) from market_ingestion_state) as tape_at
 from (select) one
 left join slot_versions v on v.current
@@ -28,7 +28,7 @@ class BoardHistory:
 
     def standing(self) -> Any:
         """The newest board without its entries (nulls: none), the last order, when the report's schema and the tape
-        changed, and whether there is any tape."""
+        changed, and whether there is any record."""
         return self._database.read(STANDING)[0]
 
     def earlier_ranks(self, starts: Sequence[datetime]) -> tuple[datetime, dict[str, int | None]] | None:

@@ -5,8 +5,10 @@ from datetime import datetime
 from typing import Any
 
 from coordinator_dagster.store.database import Database
+from coordinator_dagster.store.gap_queries import STANDING
 from coordinator_dagster.store.tape_status import NAME
 
+WITHIN = "gap_end > :since and gap_start < :until"
 CANDLES = f"""
 select {NAME} as series, h.hour, h.candles from market_ingestion_state s
 cross join lateral (
@@ -37,8 +39,8 @@ class TapeHours:
     def missing(self, since: datetime, until: datetime) -> Sequence[Any]:
         """What of these hours is not there, and may have been: gaps that stand or were given up."""
         return self._database.read(
-            f"select {NAME} as series, gap_start, gap_end from market_gaps "
-            "where state in ('open', 'healing', 'GIVEN_UP') and gap_end > :since and gap_start < :until",
+            f"select {NAME} as series, gap_start, gap_end from market_gaps where {STANDING} and {WITHIN} "
+            f"union all select {NAME}, gap_start, gap_end from market_gaps where state = 'GIVEN_UP' and {WITHIN}",
             since=since,
             until=until,
         )

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Row
 
 from coordinator_dagster.store.database import Database
+from coordinator_dagster.store.gap_queries import STANDING
 
 NAME = "provider || '/' || asset || '/' || kind || '/' || granularity"
 SERIES = f"""
@@ -23,9 +24,11 @@ cross join lateral (
 ) arrival
 order by 1
 """
+GAP = f"select {NAME} as series, gap_start, gap_end, state, attempts, next_try_at, reason from market_gaps"
+# Two looks, each by an index: those that have ended pile up.
 GAPS = f"""
-select {NAME} as series, gap_start, gap_end, state, attempts, next_try_at, reason from market_gaps
-where state <> 'CLOSED' order by state in ('open', 'healing') desc, gap_start desc limit :most
+(({GAP} where {STANDING} order by gap_end desc limit :most)
+ union all ({GAP} where state in ('QUIET', 'GIVEN_UP') order by gap_end desc limit :most)) limit :most
 """
 FATES = f"select {NAME} as series, fate, count, last_at, last_detail from market_fates order by 1, 2"
 NEWEST, MOST_GAPS = 1000, 20

@@ -20,3 +20,6 @@ begin
 end $$;
 create trigger counts after insert on market_records
     referencing new table as added for each statement execute function count_records();
+
+-- The newest gaps that have ended otherwise than by data, for who looks at the tape.
+create index on market_gaps (gap_end) where state in ('QUIET', 'GIVEN_UP');
