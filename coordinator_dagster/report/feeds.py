@@ -10,7 +10,7 @@ from coordinator_dagster.report.parameters import Name
 from coordinator_dagster.report.problems import answers
 from coordinator_dagster.report.rendered import json_answer
 from coordinator_dagster.report.shapes import FeedRow, RecordRow
-from coordinator_dagster.store import report_feeds
+from coordinator_dagster.store.report import feeds as report_feeds
 
 router = APIRouter(prefix="/reports/feeds", tags=["report"])
 Wanted = Annotated[Name | None, Query(description="default: any")]

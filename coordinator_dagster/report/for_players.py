@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from coordinator_dagster.store.own_forecasts import UNTOLD
+from coordinator_dagster.store.report.own_forecasts import UNTOLD
 
 VERSION_DETAIL = ("rules", "slot_version", "truth_version")  # the others name the operator's files
 SLOT = re.compile(r"\b([A-Z_]+)=\S+ \(from .*?\): ")  # as a slot that failed is named in a reason

@@ -11,7 +11,7 @@ from coordinator_dagster.report.problems import answers
 from coordinator_dagster.report.rendered import json_answer, render_json, respond
 from coordinator_dagster.report.rows import Row, board_row
 from coordinator_dagster.report.shapes import LeaderboardRow
-from coordinator_dagster.store.report_boards import board_stamp, models
+from coordinator_dagster.store.report.boards import board_stamp
 
 router = APIRouter(prefix="/reports", tags=["report"])
 LAST = 999_999  # where who has no rank stands
@@ -49,6 +49,6 @@ def _rows(here: Opened) -> list[Row]:
     board = here.store.boards.latest_leaderboard()
     if board is None:
         return []
-    states = {one.id: one.state for one in models(here.database)}
+    states = {one.id: one.state for one in here.store.roster.entrants()}
     rows = [board_row(entry, board.created_at, states.get(entry["model_id"])) for entry in board.entries_jsonb]
     return sorted(rows, key=lambda row: LAST if row["rank"] is None else row["rank"])

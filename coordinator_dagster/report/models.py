@@ -10,7 +10,7 @@ from coordinator_dagster.report.problems import answers
 from coordinator_dagster.report.rendered import json_answer, render_json, respond
 from coordinator_dagster.report.rows import metrics_row, scope_row
 from coordinator_dagster.report.shapes import MetricsRow, ModelRow, ScopeRow
-from coordinator_dagster.store import report_boards as boards
+from coordinator_dagster.store.report import boards
 
 router = APIRouter(prefix="/reports/models", tags=["report"])
 CYCLES_OF_SCOPES = 500  # the newest, among which every scope is
@@ -34,7 +34,7 @@ def _models(here: Here) -> list[dict[str, Any]]:
             "cruncher_id": one.player_id,
             "deployment_id": one.deployment,
         }
-        for one in boards.models(here.database)
+        for one in here.store.roster.entrants()
     ]
 
 

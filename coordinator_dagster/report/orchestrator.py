@@ -9,7 +9,7 @@ from coordinator_dagster.report.access import KEY_IS_OPTIONAL, Caller, CallerOrN
 from coordinator_dagster.report.opened import Here
 from coordinator_dagster.report.problems import answers
 from coordinator_dagster.settings import Settings
-from coordinator_dagster.store.roster import Entrant
+from coordinator_dagster.store.report.roster import Entrant
 
 STATUS: dict[str, Literal["RUNNER_RUNNING", "RUNNER_FAILED", "RUNNER_STOPPED"]] = {
     "active": "RUNNER_RUNNING",

@@ -8,7 +8,7 @@ from fastapi import Depends, Path, Query
 from pydantic import AfterValidator, AwareDatetime
 
 from coordinator_dagster.report.opened import Here
-from coordinator_dagster.store.report_boards import newest
+from coordinator_dagster.store.report.boards import newest
 
 EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 MOST_ROWS = 20_000

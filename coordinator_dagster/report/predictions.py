@@ -11,8 +11,8 @@ from coordinator_dagster.report.problems import answers
 from coordinator_dagster.report.rendered import json_answer
 from coordinator_dagster.report.rows import Row, naive, prediction_row
 from coordinator_dagster.report.shapes import PredictionRow, TruthRow
-from coordinator_dagster.store import report_cycles as cycles
-from coordinator_dagster.store.newest_cycles import Asked, Page
+from coordinator_dagster.store.report import cycles
+from coordinator_dagster.store.report.newest_cycles import Asked, Page
 
 EMPTY = Page([], None)
 router = APIRouter(prefix="/reports", tags=["report"])

@@ -16,7 +16,7 @@ from coordinator_dagster.report.private_rows import Explanation, Input, OwnForec
 from coordinator_dagster.report.problems import Refused, answers
 from coordinator_dagster.runners.logs import last_lines
 from coordinator_dagster.store.explain import Evidence
-from coordinator_dagster.store.newest_cycles import Asked
+from coordinator_dagster.store.report.newest_cycles import Asked
 
 MOST_LINES = 10_000
 PRINTED: dict[str, Any] = {"description": "text", "content": {"text/plain": {"schema": {"type": "string"}}}}

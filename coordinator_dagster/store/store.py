@@ -22,8 +22,8 @@ from coordinator_dagster.store.inputs import InputTable
 from coordinator_dagster.store.keys import KeyTable
 from coordinator_dagster.store.leases import LeaseTable
 from coordinator_dagster.store.orders import OrderTable
-from coordinator_dagster.store.own_forecasts import OwnForecasts
-from coordinator_dagster.store.roster import RosterTable
+from coordinator_dagster.store.report.own_forecasts import OwnForecasts
+from coordinator_dagster.store.report.roster import RosterTable
 from coordinator_dagster.store.scores import ScoreTables
 from coordinator_dagster.store.settling import SettlingTable
 from coordinator_dagster.store.tape import TapeTable

@@ -5,7 +5,7 @@ import pytest
 
 from coordinator_dagster.keys import digest, key_of
 from coordinator_dagster.report.app import create_app
-from coordinator_dagster.store import own_forecasts
+from coordinator_dagster.store.report import own_forecasts
 from tests.original_faults.conftest import pack  # noqa: F401
 from tests.original_faults.test_volume import WritePack, reads, repeat_the_past
 from tests.original_faults.world import HOUR, START, always, opened, perform, rows, settle, windows_of

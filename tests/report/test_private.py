@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from coordinator_dagster.runners.logs import last_lines
-from coordinator_dagster.store import own_forecasts
+from coordinator_dagster.store.report import own_forecasts
 from slots.market import utc
 from tests.report.conftest import Make, run
 from tests.report.serving import asked

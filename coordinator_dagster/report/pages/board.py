@@ -14,7 +14,7 @@ from coordinator_dagster.report.pages.standing import Board, Standing, standing
 from coordinator_dagster.report.rendered import Rendered
 from coordinator_dagster.report.rows import board_row
 from coordinator_dagster.report.schema import shown_schema
-from coordinator_dagster.store.board_history import BoardHistory
+from coordinator_dagster.store.report.board_history import BoardHistory
 
 router = page_router()
 BEFORE_HOURS = (24, 6, 1)  # against the first of these boards that is there ranks are compared

@@ -38,11 +38,11 @@ class Chart:
 def metrics_over_time(past: Sequence[Any], shown: Sequence[Column]) -> list[Chart]:
     """Every metric of a model in one chart, by the ends of the windows; none where nothing has been scored."""
     titles = {column.key.removeprefix("score_"): column.title for column in shown}
-    every = {name: None for row in past for name in row.metrics}
+    every = {name: None for row in past for name in row.score["metrics"]}
     names = sorted(every, key=lambda name: _place(list(titles), name.removeprefix("score_")))
     if not names:
         return []
-    rows = [(row.computed_at, [row.metrics.get(name) for name in names]) for row in past]
+    rows = [(row.at, [row.score["metrics"].get(name) for name in names]) for row in past]
     series = [titles.get(name.removeprefix("score_"), name) for name in names]
     newest = rows[-1][1]
     now = ", ".join(f"{name} {written(value, 'decimal-3')}" for name, value in zip(series, newest, strict=True))

@@ -14,7 +14,7 @@ from coordinator_dagster.report.pages.hours import HOUR, Hour, hours_of, hours_u
 from coordinator_dagster.report.pages.site import answer, html, nav, page_router
 from coordinator_dagster.report.pages.standing import Standing, standing
 from coordinator_dagster.report.rendered import Rendered
-from coordinator_dagster.store.tape_hours import TapeHours
+from coordinator_dagster.store.report.tape_hours import TapeHours
 
 router = page_router()
 # What became of records that were not simply new, for people.

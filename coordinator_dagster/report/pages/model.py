@@ -1,7 +1,7 @@
 """`/model/…`: one model's standing, its scores through time, its newest forecasts."""
 
 from collections import Counter
-from datetime import datetime
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import Request, Response
@@ -16,8 +16,8 @@ from coordinator_dagster.report.parameters import ModelId
 from coordinator_dagster.report.problems import Refused
 from coordinator_dagster.report.rows import public_reason
 from coordinator_dagster.report.schema import shown_schema
-from coordinator_dagster.store.model_history import ModelHistory
-from coordinator_dagster.windows import Window, WindowGrid
+from coordinator_dagster.store.report.boards import metrics_between
+from coordinator_dagster.store.report.model_history import ModelHistory
 
 router = page_router()
 NEWEST_CYCLES = 600  # looked at for forecasts, latency and statuses
@@ -42,7 +42,7 @@ def model_page(request: Request, here: Here, model_id: ModelId) -> Response:
     if found.board and own:
         line = make_table(own, schema, found.board.start, None).lines[0]
     shown = columns(schema, own)
-    past = history.metrics(model_id, _starts(here, found.board, model.joined_at)) if found.board else []
+    past = _past(here, found.board, model) if found.board else []
     rendered = html(
         "model.html",
         name=here.competition.settings.competition,
@@ -62,13 +62,10 @@ def model_page(request: Request, here: Here, model_id: ModelId) -> Response:
     return answer(request, rendered)
 
 
-def _starts(here: Opened, board: Board, joined_at: datetime | None) -> list[datetime]:
-    """The windows whose scores are shown: evenly spread from the model's first to the newest."""
-    grid = WindowGrid(here.competition.start, board.end - board.start)
-    first, last = grid.at(joined_at or board.start), Window(board.start, board.end)
-    count = max(0, (last.start - first.start) // grid.length) + 1
-    step = -(-count // POINTS)  # rounded up
-    return [last.start - place * grid.length for place in range(0, count, step)][::-1]
+def _past(here: Opened, board: Board, model: Any) -> Sequence[Any]:
+    """Its metrics on boards that are evenly spread from its first to the newest."""
+    since, length = model.joined_at or board.start, here.competition.windows.length
+    return metrics_between(here.database, since, board.end, [model.id], length, POINTS)
 
 
 def _listed(row: Any) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from coordinator_dagster.report.opened import Opened
-from coordinator_dagster.store.board_history import BoardHistory
+from coordinator_dagster.store.report.board_history import BoardHistory
 
 
 @dataclass(frozen=True)

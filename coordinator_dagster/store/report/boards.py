@@ -44,14 +44,6 @@ def newest(database: Database) -> datetime | None:
     )[0].at
 
 
-def models(database: Database) -> Sequence[Row[Any]]:
-    """Every model and its player, with its state, by id."""
-    return database.read(
-        "select m.id, m.name, m.deployment_identifier as deployment, m.player_id, m.player_name, s.state "
-        "from models m join model_states s on s.model_id = m.id order by m.id"
-    )
-
-
 def metrics_at(database: Database, start: datetime, end: datetime, ids: Sequence[str]) -> Sequence[Row[Any]]:
     """Each model's score on the newest board of `[start, end]`; no `ids`: of all models."""
     rows = database.read(

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from coordinator_dagster.store.database import Database
-from coordinator_dagster.store.newest_cycles import NEWEST, OF_CYCLE, Asked, Page, nth_newest
+from coordinator_dagster.store.report.newest_cycles import NEWEST, OF_CYCLE, Asked, Page, nth_newest
 
 LOOKED_AT = 5_000  # cycles at most for one page: a failure may be rare, and looking at one takes some microseconds
 # `offset 0`, for its order: joined, a server without statistics reads whole months.

@@ -1,4 +1,4 @@
-"""One model's past: what it is, its metrics through time, and its newest forecasts.
+"""One model's past: what it is, and its newest forecasts.
 
 There is no index by model: the newest cycles are walked, and each is asked for the model's forecast by key. So the cost
 does not grow with history, nor with how many models there are.
@@ -56,16 +56,6 @@ class ModelHistory:
         what the model raised, so it is left out."""
         rows = self._database.read(MODEL, id=model_id)
         return rows[0] if rows else None
-
-    def metrics(self, model_id: str, starts: Sequence[datetime]) -> Sequence[Any]:
-        """`computed_at` and `metrics` of the windows that start then, oldest first; none where it had none."""
-        return self._database.read(
-            "select m.computed_at, m.score_payload_jsonb->'score'->'metrics' as metrics from model_scores m "
-            "join slot_versions v on v.version = m.version and v.current "
-            "where m.window_start = any(:starts) and m.model_id = :id order by m.window_start",
-            id=model_id,
-            starts=list(starts),
-        )
 
     def newest(self, model_id: str, most: int, until: datetime | None) -> Sequence[Any]:
         """Its forecasts in the newest `most` cycles (of those up to `until`), newest first, with truth and score in the

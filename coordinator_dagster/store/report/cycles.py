@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from coordinator_dagster.store.database import Database
-from coordinator_dagster.store.newest_cycles import NEWEST, OF_CYCLE, Asked, Page, nth_newest
+from coordinator_dagster.store.report.newest_cycles import NEWEST, OF_CYCLE, Asked, Page, nth_newest
 
 # `offset 0`, for its order: joined, a server without statistics reads whole months.
 PREDICTIONS = f"""
