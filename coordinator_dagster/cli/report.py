@@ -15,10 +15,11 @@ from coordinator_dagster.report.app import create_app
 def report(
     host: Annotated[str, typer.Option(help="address of the API; keys come over it, so put TLS in front")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="port to listen on")] = 8000,
+    access_log: Annotated[bool, typer.Option("--access-log", help="a line for each request, on stdout")] = False,
 ) -> None:
     """Serve the leaderboard page of the competition in this folder, its report API and its tape, until Ctrl-C."""
     if faults := port_faults(host, port):
         raise UserErrors(faults)
     app = create_app(read_competition())
     console.print(f"leaderboard: http://{host}:{port}  (Ctrl-C ends it)", soft_wrap=True)
-    uvicorn.run(app, host=host, port=port, log_level="warning")
+    uvicorn.run(app, host=host, port=port, log_level="info" if access_log else "warning", access_log=access_log)

@@ -23,7 +23,7 @@ from coordinator_dagster.store.keys import StoredKey
 
 log = logging.getLogger(__name__)
 
-WRONG_KEYS = parse("20/minute")  # from one address: enough to mistype, too few to keep the database busy
+WRONG_KEYS = parse("20/minute")  # from one address: enough to mistype, too few to fill the log
 REQUESTS = parse("600/minute")  # with one key: ten a second, more than a person's page or a script that looks needs
 NO_SUCH_KEY = bytes(32)  # compared with where there is no such key, so that it takes as long
 KEY_HEADERS = ("Authorization", "X-API-Key")
@@ -55,11 +55,11 @@ class Gate:
 
     def admit(self, here: Opened, address: str, key: str) -> Caller:
         """Whose key that is. Refused when it is nobody's, or when there were too many questions."""
-        if not self._limiter.test(WRONG_KEYS, "wrong keys", address):
-            raise self._too_many(WRONG_KEYS, "too many wrong keys came from your address", "wrong keys", address)
         stored = _holder(here, key)
         if stored is None:
-            self._limiter.hit(WRONG_KEYS, "wrong keys", address)
+            # Of 256 random bits nothing is guessed: who shares an address with somebody who tries is not locked out.
+            if not self._limiter.hit(WRONG_KEYS, "wrong keys", address):
+                raise self._too_many(WRONG_KEYS, "too many wrong keys came from your address", "wrong keys", address)
             log.warning("a key that is wrong or revoked came from %s", address)
             raise _unauthorized("this key is wrong or was revoked; ask the operator for another")
         if not self._limiter.hit(REQUESTS, "requests", str(stored.id)):

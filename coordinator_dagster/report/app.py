@@ -18,12 +18,15 @@ from coordinator_dagster.report import (
     tape,
 )
 from coordinator_dagster.report.access import Gate, allow_origins
+from coordinator_dagster.report.head import HeadAsGet
 from coordinator_dagster.report.opened import Opened
 from coordinator_dagster.report.pages.routes import add_pages
 from coordinator_dagster.report.problems import handle_problems
 from coordinator_dagster.stages.report import asked_report_schema
 from coordinator_dagster.store.database import Database, with_driver
 from coordinator_dagster.store.store import Store, database_url
+
+PATIENCE_SECONDS = 5  # with the database: who asks has left by then, and others wait
 
 
 def create_app(competition: Competition) -> FastAPI:
@@ -36,7 +39,7 @@ def create_app(competition: Competition) -> FastAPI:
 
     @asynccontextmanager
     async def opened(app: FastAPI) -> AsyncIterator[None]:
-        database = Database(url, competition.schema)
+        database = Database(url, competition.schema, PATIENCE_SECONDS)
         app.state.opened = Opened(competition, Store(database), asked)
         try:
             yield
@@ -49,6 +52,7 @@ def create_app(competition: Competition) -> FastAPI:
         app.include_router(part.router)
     app.state.gate = Gate()
     allow_origins(app, competition.settings.report_cors_origins)
+    app.add_middleware(HeadAsGet)
     add_pages(app)
     handle_problems(app)
     return app

@@ -4,20 +4,22 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from coordinator_dagster.report.reasons import public_gap_reason
 from coordinator_dagster.store.report.own_forecasts import UNTOLD
 
 VERSION_DETAIL = ("rules", "slot_version", "truth_version")  # the others name the operator's files
+PATH = re.compile(r"(?<![\w./])/(?:[^\s/'\"]+/)+([^\s/'\"]+)")
 SLOT = re.compile(r"\b([A-Z_]+)=\S+ \(from .*?\): ")  # as a slot that failed is named in a reason
 Record = dict[str, Any]
 
 
 def without_files(found: Any) -> Any:
-    """The texts in it, without where the operator's slots are; a slot's name stays."""
+    """The texts in it, without where the operator's slots and files are; their names stay."""
     if isinstance(found, dict):
         return {name: without_files(one) for name, one in found.items()}
     if isinstance(found, list):
         return [without_files(one) for one in found]
-    return SLOT.sub(r"\1: ", found) if isinstance(found, str) else found
+    return PATH.sub(r"\1", SLOT.sub(r"\1: ", found)) if isinstance(found, str) else found
 
 
 def for_its_player(document: Mapping[str, Any]) -> Record:
@@ -43,7 +45,7 @@ def _cycle(one: Mapping[str, Any]) -> Record:
         "truth": {
             **_by_order(one["truth"]),
             "records": [
-                {**record, "corrections": [_anonymous(each) for each in record["corrections"]]}
+                {**_record(record), "corrections": [_anonymous(each) for each in record["corrections"]]}
                 for record in one["truth"]["records"]
             ],
         },
@@ -53,6 +55,11 @@ def _cycle(one: Mapping[str, Any]) -> Record:
         },
         "version": {**version, "detail": {name: version["detail"][name] for name in VERSION_DETAIL}},
     }
+
+
+def _record(record: Mapping[str, Any]) -> Record:
+    gap = record["gap"]
+    return {**record, "gap": gap and {**gap, "reason": public_gap_reason(gap["reason"])}}
 
 
 def _by_order(row: Mapping[str, Any]) -> Record:

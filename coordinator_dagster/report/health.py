@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from coordinator_dagster.errors import UserError
 from coordinator_dagster.report.opened import Here
-from coordinator_dagster.report.problems import AWAY
+from coordinator_dagster.report.problems import AWAY, Refused
 
 log = logging.getLogger(__name__)
 router = APIRouter(tags=["health"])
@@ -36,12 +36,15 @@ async def healthz() -> Alive:
 
 @router.get("/readyz", response_model=Ready, responses={503: {"model": Ready, "description": "the database is away"}})
 def readyz(here: Here) -> Ready | JSONResponse:
-    """200 with the server's version; 503 with a reason when the database is away."""
+    """200 with the server's version; 503 with a reason while the database is away, or its tables are others'."""
     name = here.competition.settings.competition
     try:
         version = here.store.database.server_version()
-    except UserError as error:
+        here.look_again()
+        _ = here.begun  # Refused, where the tables are of another version
+    except (UserError, Refused) as error:
         log.warning("%s", error)
-        away = Ready(status="unavailable", competition=name, database=None, reason=AWAY)
+        reason = str(error) if isinstance(error, Refused) else AWAY
+        away = Ready(status="unavailable", competition=name, database=None, reason=reason)
         return JSONResponse(away.model_dump(), 503)
     return Ready(status="ok", competition=name, database=f"PostgreSQL {version}")

@@ -35,7 +35,7 @@ def leaderboard(
 def leaderboard_csv(request: Request, here: Here) -> Response:
     """The same as a table for a spreadsheet: a column a metric."""
     rows = board_rows(here)
-    metrics = list(rows[0]["score_metrics"]) if rows else []
+    metrics = dict.fromkeys(name for row in rows for name in row["score_metrics"])
     before, after = ("rank", "model_id", "model_name", "cruncher_name"), ("answered", "due", "coverage")
     return csv_of(request, "leaderboard.csv", (*before, *metrics, *after, "status", "unranked_reason"), rows)
 

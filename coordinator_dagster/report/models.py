@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 
 from coordinator_dagster.report.opened import Here
-from coordinator_dagster.report.parameters import Between, Limit, ProjectIds
+from coordinator_dagster.report.parameters import MOST_ROWS, Between, Limit, ProjectIds
 from coordinator_dagster.report.problems import answers
 from coordinator_dagster.report.rendered import json_answer, render_json, respond
 from coordinator_dagster.report.rows import metrics_row, scope_row
@@ -48,15 +48,19 @@ def metrics_now(request: Request, here: Here, between: Between, models: ProjectI
 
 
 @router.get("/metrics", response_model=list[MetricsRow], responses=answers(304, 422))
-def metrics_through_time(
-    request: Request, here: Here, between: Between, models: ProjectIds, limit: Limit = 5000
+async def metrics_through_time(
+    request: Request, here: Here, between: Between, models: ProjectIds, limit: Limit = MOST_ROWS
 ) -> Response:
     """A row a model and board, by time. Where they would be more than `limit`, every n-th board of the range."""
-    if not here.begun:
-        return json_answer(request, [])
-    length = here.competition.windows.length
-    found = boards.metrics_between(here.database, between.start, between.end, models, length, limit)
-    return json_answer(request, [metrics_row(one.model_id, one.score, one.at) for one in found])
+
+    def make() -> Response:
+        if not here.begun:
+            return json_answer(request, [])
+        length = here.competition.windows.length
+        found = boards.metrics_between(here.database, between.start, between.end, models, length, limit)
+        return json_answer(request, [metrics_row(one.model_id, one.score, one.at) for one in found])
+
+    return await here.turns.take(make)
 
 
 @router.get("/params", response_model=list[ScopeRow], responses=answers(304, 422))

@@ -11,7 +11,7 @@ from coordinator_dagster.report.opened import Here
 from coordinator_dagster.store.report.boards import newest
 
 EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
-MOST_ROWS = 20_000
+MOST_ROWS = 5_000
 LONGEST_ID = 200
 
 
@@ -31,7 +31,14 @@ def _no_control_character(text: str) -> str:
 Moment = Annotated[AwareDatetime, AfterValidator(_plausible)]
 Name = Annotated[str, AfterValidator(_no_control_character)]
 ModelId = Annotated[Name, Path(max_length=LONGEST_ID, description="a model's id, as /reports/models lists it")]
-Limit = Annotated[int, Query(ge=1, le=MOST_ROWS, description="rows at most; whole instants are never cut")]
+Limit = Annotated[
+    int,
+    Query(
+        ge=1,
+        le=MOST_ROWS,
+        description="rows; no instant or board is cut for it",
+    ),
+]
 Before = Annotated[Moment | None, Query(description="only what is older: a next page, as the `Link` header has it")]
 
 

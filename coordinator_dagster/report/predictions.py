@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from coordinator_dagster.report.as_csv import CSV, csv_of
 from coordinator_dagster.report.opened import Here
-from coordinator_dagster.report.parameters import Before, Between, Limit, ProjectIds
+from coordinator_dagster.report.parameters import MOST_ROWS, Before, Between, Limit, ProjectIds
 from coordinator_dagster.report.problems import answers
 from coordinator_dagster.report.rendered import json_answer
 from coordinator_dagster.report.rows import Row, naive, prediction_row
@@ -23,29 +23,43 @@ COLUMNS = (
 
 
 @router.get("/predictions", response_model=list[PredictionRow], responses=answers(304, 422))
-def predictions(
+async def predictions(
     request: Request, here: Here, between: Between, models: ProjectIds, limit: Limit = 5000, before: Before = None
 ) -> Response:
     """A row a forecast, by time: the newest of the range. The header `Link` leads to those before them."""
-    page = _predictions(here, between, models, limit, before)
-    return json_answer(request, page.rows, _older(request, page))
+
+    def make() -> Response:
+        page = _predictions(here, between, models, limit, before)
+        return json_answer(request, page.rows, _older(request, page))
+
+    return await here.turns.take(make)
 
 
 @router.get("/predictions.csv", response_class=Response, responses={200: CSV, **answers(304, 422)})
-def predictions_csv(
-    request: Request, here: Here, between: Between, models: ProjectIds, limit: Limit = 20_000, before: Before = None
+async def predictions_csv(
+    request: Request, here: Here, between: Between, models: ProjectIds, limit: Limit = MOST_ROWS, before: Before = None
 ) -> Response:
     """The same as a table for a spreadsheet."""
-    page = _predictions(here, between, models, limit, before)
-    return csv_of(request, "predictions.csv", COLUMNS, page.rows, _older(request, page))
+
+    def make() -> Response:
+        page = _predictions(here, between, models, limit, before)
+        return csv_of(request, "predictions.csv", COLUMNS, page.rows, _older(request, page))
+
+    return await here.turns.take(make)
 
 
 @router.get("/truths", response_model=list[TruthRow], responses=answers(304, 422))
-def truths(request: Request, here: Here, between: Between, limit: Limit = 1000, before: Before = None) -> Response:
+async def truths(
+    request: Request, here: Here, between: Between, limit: Limit = 1000, before: Before = None
+) -> Response:
     """A row a cycle, by time: what came true, or nothing yet. The header `Link` leads to those before them."""
-    asked = Asked(between.start, between.end, before)
-    page = cycles.truths(here.database, asked, limit) if here.begun else EMPTY
-    return json_answer(request, [_truth(row) for row in page.rows], _older(request, page))
+
+    def make() -> Response:
+        asked = Asked(between.start, between.end, before)
+        page = cycles.truths(here.database, asked, limit) if here.begun else EMPTY
+        return json_answer(request, [_truth(row) for row in page.rows], _older(request, page))
+
+    return await here.turns.take(make)
 
 
 def _predictions(here: Here, between: Between, models: ProjectIds, limit: int, before: Before) -> Page:

@@ -56,9 +56,8 @@ def forecasts(
     if page.older:
         asked = {**request.query_params, "before": page.older.isoformat()}
         response.headers["Link"] = f'<?{urlencode(asked)}>; rel="next"'
-    return [
-        OwnForecast(**{**row, "score_failed_reason": without_files(row["score_failed_reason"])}) for row in page.rows
-    ]
+    texts = ("reason", "score_failed_reason")
+    return [OwnForecast(**{**row, **{name: without_files(row[name]) for name in texts}}) for row in page.rows]
 
 
 @router.get("/models/{model_id}/log", response_class=Response, responses={200: PRINTED})

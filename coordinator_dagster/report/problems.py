@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from starlette.exceptions import HTTPException
 
@@ -16,6 +17,8 @@ from coordinator_dagster.store.database import ServerAway
 from slots.loader import SlotErrors, SlotFailure
 
 log = logging.getLogger(__name__)
+TOOK_TOO_LONG = ("57014", "55P03")  # PostgreSQL's codes: a statement was cancelled, a lock was not to be had
+BUSY = "the database is busy; ask again in some seconds"
 AWAY = "the database does not answer; start it, or mend DATABASE_URL: the log of `coordinator report` says more"
 
 
@@ -58,6 +61,8 @@ def handle_problems(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http)
     for error in (*ServerAway, NoConnectionFree):
         app.add_exception_handler(error, _away)
+    app.add_exception_handler(ProgrammingError, _other_tables)
+    app.add_exception_handler(Exception, _fault)
     for fault in (SlotErrors, SlotFailure):
         app.add_exception_handler(fault, _slots)
 
@@ -67,7 +72,7 @@ def problem(
 ) -> JSONResponse:
     """The answer itself."""
     content = Problem(message=message, field_errors=list(fields)).model_dump(by_alias=True)
-    return JSONResponse(content, status, headers=dict(headers or {}))
+    return JSONResponse(content, status, headers={"Cache-Control": "no-store", **(headers or {})})
 
 
 def _refused(_request: Request, error: Exception) -> JSONResponse:
@@ -102,4 +107,21 @@ def _slots(_request: Request, error: Exception) -> JSONResponse:
 def _away(_request: Request, error: Exception) -> JSONResponse:
     # Whoever asks may be anyone: where the database is and who it knows is for the log.
     log.warning("%s", error)
-    return problem(503, AWAY)
+    return problem(503, said_of(error), headers={"Retry-After": "5"})
+
+
+def said_of(error: Exception) -> str:
+    """Whether the database is away or took too long, for anybody."""
+    slow = getattr(getattr(error, "orig", error), "pgcode", None) in TOOK_TOO_LONG
+    return BUSY if slow or isinstance(error, NoConnectionFree) else AWAY
+
+
+def _other_tables(request: Request, error: Exception) -> JSONResponse:
+    request.app.state.opened.look_again()
+    log.error("%s", error)
+    return problem(503, "the competition's tables are not there, or not as they were; ask again")
+
+
+def _fault(_request: Request, _error: Exception) -> JSONResponse:
+    # The server logs it with its traceback.
+    return problem(500, "a fault of ours: the log of `coordinator report` has it")

@@ -6,6 +6,7 @@ import re
 import threading
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeVar
 
 import orjson
@@ -18,19 +19,22 @@ ZIP_LEVEL = 5
 TAKES_ZIPPED = re.compile(r"\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))")
 
 
-@dataclass(frozen=True)
+@dataclass
 class Rendered:
     """An answer. The ETag is weak: zipped or not, it says the same."""
 
     body: bytes
-    zipped: bytes | None
     etag: str
     media_type: str
 
+    @cached_property
+    def zipped(self) -> bytes:
+        """Made for the first who takes it."""
+        return gzip.compress(self.body, ZIP_LEVEL, mtime=0)
+
 
 def render(body: bytes, media_type: str = JSON) -> Rendered:
-    zipped = gzip.compress(body, ZIP_LEVEL, mtime=0) if len(body) >= SMALLEST_ZIPPED else None
-    return Rendered(body, zipped, f'W/"{hashlib.sha256(body).hexdigest()[:32]}"', media_type)
+    return Rendered(body, f'W/"{hashlib.sha256(body).hexdigest()[:32]}"', media_type)
 
 
 def render_json(content: Any) -> Rendered:
@@ -42,7 +46,7 @@ def respond(request: Request, rendered: Rendered, headers: Mapping[str, str] | N
     about = {"ETag": rendered.etag, "Cache-Control": "no-cache", "Vary": "Accept-Encoding", **(headers or {})}
     if has_already(request, rendered.etag):
         return Response(status_code=304, headers=about)
-    if rendered.zipped and TAKES_ZIPPED.search(request.headers.get("accept-encoding", "")):
+    if len(rendered.body) >= SMALLEST_ZIPPED and TAKES_ZIPPED.search(request.headers.get("accept-encoding", "")):
         return Response(rendered.zipped, headers=about | {"Content-Encoding": "gzip"}, media_type=rendered.media_type)
     return Response(rendered.body, headers=about, media_type=rendered.media_type)
 

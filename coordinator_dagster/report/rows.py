@@ -1,13 +1,11 @@
 """The rows that the web app reads, from what is stored: all it looks at is at the top level."""
 
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-CHARGE = re.compile(
-    r"CHARGED: ([A-Z_]+|no score), (?:.*, )?(the worst score|the \d+th percentile of \d+ answers)", re.S
-)
+from coordinator_dagster.report.reasons import public_reason
+
 Row = dict[str, Any]
 
 
@@ -56,21 +54,6 @@ def prediction_row(found: Mapping[str, Any]) -> Row:
         "scored_at": naive(found["scored_at"]) if found["scored_at"] else None,
         "performed_at": naive(found["performed_at"]),
     }
-
-
-def public_reason(status: str | None, reason: str | None) -> str | None:
-    """What anybody may read of a score's reason: what happened and the rule, not what was raised.
-
-    `status` is the score's. A VOID truth's reason is the truth's, and that is public.
-    """
-    if reason is None:
-        return None
-    if status == "CHARGED":
-        found = CHARGE.fullmatch(reason)
-        return f"CHARGED: {found[1]}, {found[2]}" if found else "CHARGED"
-    if reason.startswith("VOID: ") or re.fullmatch(r"not charged: ([A-Z_]+|our fault)", reason):
-        return reason
-    return "the answer could not be scored"
 
 
 def score_name(metric: str) -> str:

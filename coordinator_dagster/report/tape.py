@@ -1,5 +1,6 @@
 """`/tape`: the archive's files of market data, for whoever wants to test a model on them."""
 
+import time
 from datetime import date
 from typing import Any
 
@@ -10,9 +11,10 @@ from pydantic import BaseModel, Field
 from coordinator_dagster.feeds.archive_files import Archived, DayFile, exact_file
 from coordinator_dagster.report.opened import Here, Opened
 from coordinator_dagster.report.problems import Refused, answers
-from coordinator_dagster.report.rendered import has_already, json_answer
+from coordinator_dagster.report.rendered import has_already, render_json, respond
 from coordinator_dagster.stages.archive import archive_folder
 
+LOOKED_AT_EVERY = 10  # seconds: each file is looked at on the disk
 PARQUET = "application/vnd.apache.parquet"
 FILE: dict[str, Any] = {"description": "Parquet", "content": {PARQUET: {"schema": {"type": "string"}}}}
 router = APIRouter(prefix="/tape", tags=["tape"])
@@ -29,8 +31,13 @@ class TapeFile(BaseModel):
 
 @router.get("", response_model=list[TapeFile], responses=answers(304))
 def index(request: Request, here: Here) -> Response:
-    """The files that are there, by day and series."""
-    files = [
+    """The files that are there, by day and series; what has come or gone is seen within some seconds."""
+    slot = int(time.monotonic() / LOOKED_AT_EVERY)
+    return respond(request, here.kept.get("tape", slot, lambda: render_json(_index(here))))
+
+
+def _index(here: Opened) -> list[dict[str, Any]]:
+    return [
         {
             "path": str(file.path),
             "rows": one.rows,
@@ -41,7 +48,6 @@ def index(request: Request, here: Here) -> Response:
         }
         for file, one in _there(here, date.min, date.max).items()
     ]
-    return json_answer(request, files)
 
 
 @router.get("/{path:path}", response_class=Response, responses={200: FILE, **answers(304, 404, 422)})

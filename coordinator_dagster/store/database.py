@@ -14,6 +14,7 @@ import psycopg2
 import psycopg2.extras
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from psycopg2.errors import UniqueViolation
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
@@ -29,6 +30,7 @@ COPY_CHUNK = 16 * 1024 * 1024
 COPY_READ = 1 << 16  # bytes handed to the driver at a time: its 8192 are several for one input
 OLDEST_SERVER = 150000
 LOCK_PATIENCE = "5s"  # of a trial: a live run is not kept waiting for it
+POOL_SECONDS = 30  # SQLAlchemy's own
 IDLE_SECONDS = 1.0  # a connection used since is not tried before it is used again
 # A server that vanished without a word is noticed within some ten seconds, as a lease runs out.
 LIVENESS = {
@@ -60,12 +62,13 @@ def with_driver(url: str) -> str:
 class Database:
     """One competition's schema. Everything in it is unqualified: the search path says which schema."""
 
-    def __init__(self, url: str, schema: str) -> None:
+    def __init__(self, url: str, schema: str, patience: int = 0) -> None:
+        """`patience`: seconds that a statement may take, and a connection may be waited for; 0: as long as it takes."""
         self.url, self.schema = with_driver(url), schema
-        options = f"-c search_path={schema} -c timezone=UTC -c statement_timeout=0"
+        options = f"-c search_path={schema} -c timezone=UTC -c statement_timeout={patience * 1000}"
         options += r" -c default_transaction_isolation=read\ committed"  # who waited for a lock sees what was written
         connect = {"options": options, **LIVENESS}
-        self.engine: Engine = create_engine(self.url, connect_args=connect)
+        self.engine: Engine = create_engine(self.url, connect_args=connect, pool_timeout=patience or POOL_SECONDS)
         self._single = self.engine.execution_options(isolation_level="AUTOCOMMIT")  # statements that stand alone
         self._months: set[tuple[str, int, int]] = set()
         event.listen(self.engine, "connect", _fast_json)
@@ -176,6 +179,11 @@ class Database:
         """Whether the schema has that table; it has none before its first use."""
         return self.read("select to_regclass(:table) is not null as there", table=table)[0].there is True
 
+    def revision(self) -> str | None:
+        """Which migration the tables are at; None: there are none."""
+        rows = self.read("select version_num from alembic_version") if self.has("alembic_version") else []
+        return rows[0].version_num if rows else None
+
     def server_version(self) -> str:
         """The server's version; UserError when it cannot be reached or is too old."""
         try:
@@ -250,6 +258,14 @@ def _send(cursor: Any, statement: str, buffer: io.BytesIO) -> None:
 def _other(value: Any) -> str:
     """A subclass, such as numpy's numbers and pandas' timestamps."""
     return next((_WRITTEN[kind](value) for kind in type(value).__mro__ if kind in _WRITTEN), None) or str(value)
+
+
+@lru_cache(1)
+def newest_revision() -> str:
+    """What `alembic_version` holds where the tables are those of this code."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    return str(ScriptDirectory.from_config(config).get_current_head())
 
 
 @lru_cache(1 << 12)

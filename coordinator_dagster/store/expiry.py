@@ -1,7 +1,7 @@
 """What leaves the tape by age: months of `market_records`, and what has to be known of them before and after."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -14,6 +14,7 @@ from tenacity import retry, retry_if_exception, stop_after_delay, wait_exponenti
 from coordinator_dagster.ranges import Range
 from coordinator_dagster.stages.facts import MonthChanged, MonthStays
 from coordinator_dagster.store.database import Database
+from coordinator_dagster.store.gap_queries import AGED
 from coordinator_dagster.store.tape import KEY, series_key
 from slots.market import MICROSECOND, Series
 
@@ -138,43 +139,45 @@ class ExpiryTable:
     def _leave(self, month: Month, cycles_from: datetime, still_needed: Callable[[], str | None]) -> int:
         with self._database.transaction() as connection:
             connection.execute(text(f"lock table {month.table} in share mode"))
-            rows = self._count(connection, month)
+            counts = self._count(connection, month)
             self._database.lock(connection, "settle")  # no order reopens a cycle from here on
             if why := still_needed():
                 raise MonthStays(why)
-            self._count_off(connection, month)
             connection.execute(text(f"set local lock_timeout = '{LOCK_TIMEOUT}'"))
             connection.execute(text(f"alter table market_records detach partition {month.table}"))
             connection.execute(text(f"alter table {month.table} rename to {LEFT}{month.start:%Y_%m}"))
-            self._note(connection, month, rows, cycles_from)
-        return rows
+            self._count_off(connection, counts)  # by now no writer holds a count: who has one has the tape, too
+            self._note(connection, month, sum(counts.values()), cycles_from)
+        return sum(counts.values())
 
-    def _count(self, connection: Connection, month: Month) -> int:
-        """How many records the month has; MonthChanged when the archive has another number.
+    def _count(self, connection: Connection, month: Month) -> dict[Series, int]:
+        """How many records of each series the month has; MonthChanged when the archive has another number.
 
         Records are only added. So no file has more than its day and series, and if the sums agree, each one does.
         """
-        rows, archived, gone = connection.execute(
+        counted = connection.execute(
+            text(f"select provider, asset, kind, granularity, count(*) from {month.table} group by 1, 2, 3, 4")
+        )
+        counts = {Series(*key): int(count) for *key, count in counted}
+        archived, gone = connection.execute(
             text(
-                f"select (select count(*) from {month.table}), (select coalesce(sum(row_count), 0) from tape_archives "
+                "select (select coalesce(sum(row_count), 0) from tape_archives "
                 " where day >= cast(:start as date) and day < cast(:end as date)), "
                 "exists (select from tape_expiry where month_start = :start)"
             ),
             {"start": month.start, "end": month.end},
         ).one()
+        rows = sum(counts.values())
         if rows != archived and not gone:  # what came back to a month that had gone is too old to count
             raise MonthChanged(f"{rows} records, of which {archived} are archived")
-        return int(rows)
+        return counts
 
-    def _count_off(self, connection: Connection, month: Month) -> None:
-        connection.execute(
-            text(
-                "update market_record_counts c set record_count = c.record_count - gone.n from (select provider, "
-                f" asset, kind, granularity, count(*) as n from {month.table} group by 1, 2, 3, 4) gone "
-                "where (c.provider, c.asset, c.kind, c.granularity) "
-                " = (gone.provider, gone.asset, gone.kind, gone.granularity)"
+    def _count_off(self, connection: Connection, counts: Mapping[Series, int]) -> None:
+        for series, count in sorted(counts.items()):
+            connection.execute(
+                text(f"update market_record_counts set record_count = record_count - :gone where {KEY}"),
+                {**series_key(series), "gone": count},
             )
-        )
 
     def _note(self, connection: Connection, month: Month, rows: int, cycles_from: datetime) -> None:
         connection.execute(
@@ -186,8 +189,8 @@ class ExpiryTable:
         )
         connection.execute(
             text(
-                "update market_gaps set state = 'GIVEN_UP', updated_at = now(), reason = 'its time has left the tape "
-                "by age' where state in ('open', 'healing') and gap_end <= :end"
+                f"update market_gaps set state = 'GIVEN_UP', updated_at = now(), reason = '{AGED}' "
+                "where state in ('open', 'healing') and gap_end <= :end"
             ),
             {"end": month.end},
         )

@@ -15,11 +15,12 @@ REOPEN = (
 )
 NUMBERED = "trades {} to {} are missing"  # their numbers prove that they were
 IS_NUMBERED = f"reason like '{NUMBERED.format('%', '%')}'"
+NOT_YET_AGREED = "the venue answered with no trades; it is asked again"
 # A feed answered a span of ticks with nothing, once more.
 AGREE = f"""
 insert into market_gaps as g (provider, asset, kind, granularity, gap_start, gap_end, state, reason, empty_answers)
 values (:provider, :asset, :kind, :granularity, :start, :end, 'healing',
-        'the venue answered with no trades; it is asked again', array[cast(:now as timestamptz)])
+        '{NOT_YET_AGREED}', array[cast(:now as timestamptz)])
 on conflict (provider, asset, kind, granularity, gap_start) do update set updated_at = now(),
     gap_end = case when g.state = 'CLOSED' then excluded.gap_end
                    when g.{STANDING} then least(g.gap_end, excluded.gap_end) else g.gap_end end,
@@ -28,6 +29,9 @@ on conflict (provider, asset, kind, granularity, gap_start) do update set update
     empty_answers = case when g.state = 'CLOSED' then '{{}}' else g.empty_answers end || excluded.empty_answers
 returning gap_end, cardinality(empty_answers) >= :answers and :now - empty_answers[1] >= :over as agreed
 """
+CAME, TRADES_CAME, NOTHING_TRADED = "the missing candles came", "trades came", "nothing was traded"
+GIVEN_UP = "the venue did not serve it within a day; last: "  # and the reason before that
+AGED = "its time has left the tape by age"
 BEFORE_FIRST = "the venue has not shown yet that this is its first trade"
 # Where a venue numbers its trades, a tick says how many it stands for and the last one's number.
 MISSING_TRADES = f"""

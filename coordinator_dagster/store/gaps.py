@@ -17,13 +17,17 @@ from coordinator_dagster.store.database import Database
 from coordinator_dagster.store.gap_queries import (
     AGREE,
     BEFORE_FIRST,
+    CAME,
     FIRST_TRADE,
+    GIVEN_UP,
     INSERT,
     IS_NUMBERED,
     MISSING_TRADES,
+    NOTHING_TRADED,
     NUMBERED,
     REOPEN,
     STANDING,
+    TRADES_CAME,
     UNANSWERED,
 )
 from coordinator_dagster.store.tape import KEY, series_key
@@ -82,8 +86,7 @@ class GapTable:
             if not any(start < row.gap_end and end > row.gap_start for start, end in gaps):
                 connection.execute(
                     text(
-                        "update market_gaps set state = 'CLOSED', reason = 'the missing candles came', "
-                        "updated_at = now() where id = :id"
+                        f"update market_gaps set state = 'CLOSED', reason = '{CAME}', updated_at = now() where id = :id"
                     ),
                     {"id": row.id},
                 )
@@ -207,7 +210,7 @@ class GapTable:
             if row.agreed:
                 connection.execute(
                     text(
-                        f"update market_gaps set state = 'QUIET', reason = 'nothing was traded' where {KEY} "
+                        f"update market_gaps set state = 'QUIET', reason = '{NOTHING_TRADED}' where {KEY} "
                         "and gap_start = :start"
                     ),
                     key,
@@ -231,7 +234,7 @@ class GapTable:
         partly = [row for row in touched if row.gap_end > span[1] and not row.numbered]  # numbers are counted anew
         connection.execute(
             text(
-                "update market_gaps g set state = 'CLOSED', reason = 'trades came', updated_at = now() "
+                f"update market_gaps g set state = 'CLOSED', reason = '{TRADES_CAME}', updated_at = now() "
                 f"where {KEY} and (id = any(:touched) or ("
                 " state in ('healing', 'QUIET', 'GIVEN_UP') and gap_start < :end and gap_end > :start "
                 " and exists (select from market_records m where m.provider = g.provider and m.asset = g.asset "
@@ -258,7 +261,7 @@ class GapTable:
             rows = connection.execute(
                 text(
                     "update market_gaps set state = 'GIVEN_UP', updated_at = now(), "
-                    " reason = 'the venue did not serve it within a day; last: ' || reason "
+                    f" reason = '{GIVEN_UP}' || reason "
                     f"where {STANDING} and gap_end <= :before "
                     "returning provider, asset, kind, granularity, gap_start, gap_end"
                 ),

@@ -4,6 +4,7 @@ import hashlib
 import http.client
 import io
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from urllib.parse import quote
 
 import httpx
@@ -12,6 +13,7 @@ import pytest
 from sqlalchemy import text
 
 from coordinator_dagster.competition import Competition
+from coordinator_dagster.report import tape
 from coordinator_dagster.report.app import create_app
 from coordinator_dagster.runners.folders import discover
 from coordinator_dagster.stages.archive import archive_folder
@@ -89,7 +91,10 @@ def test_who_is_unranked_stands_last_without_a_number(competition: Make) -> None
     assert "value" not in rows[-1]["score_ranking"]
 
 
-def test_the_tape_is_listed_and_its_files_are_those_of_the_archive(archived: Competition) -> None:
+def test_the_tape_is_listed_and_its_files_are_those_of_the_archive(
+    archived: Competition, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tape, "LOOKED_AT_EVERY", 1e-9)
     folder = archive_folder(archived)
     with asked(archived) as client:
         index = client.get("/tape").json()
@@ -182,9 +187,9 @@ def test_one_pool_serves_all_and_is_closed_at_the_end(archived: Competition, mon
     opened: list[Database] = []
     made_as_before = Database.__init__
 
-    def noting(self: Database, url: str, schema: str) -> None:
+    def noting(self: Database, *arguments: Any) -> None:
         opened.append(self)
-        made_as_before(self, url, schema)
+        made_as_before(self, *arguments)
 
     monkeypatch.setattr(Database, "__init__", noting)
     with asked(archived) as client:

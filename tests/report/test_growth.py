@@ -14,6 +14,11 @@ from tests.report.serving import serving
 
 SECRET = 64 * "a"
 SPAN = f"start={(START - 10 * HOUR).isoformat()}&end={(START + 15 * HOUR).isoformat()}".replace("+", "%2B")
+MISSED = f"""
+insert into cycles (prediction_config_id, performed_at, resolvable_at, window_start, status, reason)
+select 'btc-60s', t, t, date_trunc('hour', t), 'MISSED', 'nobody was there'
+from generate_series(timestamptz '{START}' + interval '16 hours', timestamptz '{START}' + interval '90 hours', '1 minute') t
+"""
 QUIET = """
 insert into market_gaps (provider, asset, kind, granularity, gap_start, gap_end, state, reason)
 select 'simulated', 'BTC', 'tick', '1s', t, t + interval '1 minute', 'QUIET', 'nothing was traded'
@@ -53,6 +58,7 @@ def test_an_answer_costs_the_same_after_twice_the_time(
                 repeat_the_past(runtime, twice)
                 with runtime.store.database.transaction() as connection:
                     connection.exec_driver_sql(QUIET)
+                    connection.exec_driver_sql(MISSED)
             app = create_app(made)  # another one: nothing is kept from before
             with (
                 serving(app) as url,

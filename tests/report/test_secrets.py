@@ -21,7 +21,18 @@ from coordinator_dagster.report import access
 from coordinator_dagster.report.app import create_app
 from tests.report.conftest import Make
 from tests.report.serving import serving
-from tests.report.two_players import ANSWERED, GIVEN, ORDERED_BY, PENDING, SETTLED, UNSCORED, VOIDED, World, play
+from tests.report.two_players import (
+    ANSWERED,
+    FEED_KEY,
+    GIVEN,
+    ORDERED_BY,
+    PENDING,
+    SETTLED,
+    UNSCORED,
+    VOIDED,
+    World,
+    play,
+)
 
 EVERYONE = {"operator", *ANSWERED, "carl", "nobody", "wrong", "in the address"}
 MODELS = [f"{player}-{name}" for player in ANSWERED for name in ("answers", "breaks")]
@@ -84,6 +95,7 @@ def seen_by(world: World) -> dict[str, set[str]]:
         ORDERED_BY: {"operator"},
         "SCORING_FUNCTION=": {"operator"},  # where it is in the operator's files
         str(world.competition.home): set(),
+        FEED_KEY: set(),
     }
     for player, answered in ANSWERED.items():
         both = {"operator", player}

@@ -5,7 +5,7 @@ Two slots and the models of both are here.
 
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ UNSCORED = {"ada": "2026-01-05T00:20:00Z", "bob": "2026-01-05T00:21:00Z"}
 SETTLED, VOIDED, PENDING = "2026-01-05T00:30:00Z", "2026-01-05T00:40:00Z", "2026-01-05T01:45:00Z"
 GIVEN = "marker-of-the-input"
 ORDERED_BY = "marker-of-the-operator"
+FEED_KEY = "marker-of-the-feed"  # in the address of the operator's feed
 # What each player's models answer while there is no truth: so great that no rounding hides its first seven digits.
 ANSWERED = {"ada": 731415.9265, "bob": 827182.8182}
 
@@ -91,6 +92,9 @@ def play(competition: Make, models: Path) -> World:
         runtime.aggregate(windows[:1])
         runtime.rank(windows[:1])
         carry_out(runtime, Request("void", "a bad print", ORDERED_BY, at=utc(VOIDED)))
+        (series,) = runtime.store.tape.series()
+        missing = (utc(PENDING), utc(PENDING) + timedelta(minutes=5))
+        runtime.store.gaps.failed(series, missing, runtime.clock.now(), f"GET http://me:{FEED_KEY}@feed.example: 403")
     return World(made, {name: make_key(made, name) for name in ("operator", *ANSWERED, "carl")})
 
 

@@ -13,6 +13,7 @@ from coordinator_dagster.report.pages.columns import written
 from coordinator_dagster.report.pages.hours import HOUR, Hour, hours_of, hours_until
 from coordinator_dagster.report.pages.site import answer, html, nav, page_router
 from coordinator_dagster.report.pages.standing import Standing, standing
+from coordinator_dagster.report.reasons import public_gap_reason
 from coordinator_dagster.report.rendered import Rendered
 from coordinator_dagster.store.report.tape_hours import TapeHours
 
@@ -70,7 +71,7 @@ def _page(here: Opened, found: Standing, end: datetime | None) -> Rendered:
         nav=nav("/feeds", found.has_feeds),
         standing=found,
         feeds=_feeds(here, end) if found.has_feeds else [],
-        gaps=status.gaps() if status else [],
+        gaps=[(gap, public_gap_reason(gap.reason)) for gap in status.gaps()] if status else [],
         fates=[(row, FATES.get(row.fate, row.fate)) for row in status.fates()] if status else [],
     )
 

@@ -14,7 +14,7 @@ from coordinator_dagster.report.pages.site import answer, html, nav, page_router
 from coordinator_dagster.report.pages.standing import Board, standing
 from coordinator_dagster.report.parameters import ModelId
 from coordinator_dagster.report.problems import Refused
-from coordinator_dagster.report.rows import public_reason
+from coordinator_dagster.report.reasons import public_reason
 from coordinator_dagster.report.schema import shown_schema
 from coordinator_dagster.store.report.boards import metrics_between
 from coordinator_dagster.store.report.model_history import ModelHistory

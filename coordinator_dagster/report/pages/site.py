@@ -57,7 +57,8 @@ class PageRoute(APIRoute):
             try:
                 return await answer(request)
             except Refused as refused:
-                return message(request, refused.status, "There is no such page", refused.message)
+                title = "There is no such page" if refused.status == 404 else "Not now"
+                return message(request, refused.status, title, refused.message)
             except RequestValidationError:
                 return message(request, 404, "There is no such page", "The address holds what no name can hold.")
             except (*ServerAway, NoConnectionFree) as error:

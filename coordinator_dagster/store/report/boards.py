@@ -91,8 +91,8 @@ def scopes(database: Database, newest: int) -> dict[str, dict[str, Any]]:
     """The scope of each key, as the newest cycles had it."""
     rows = database.read(
         "select distinct on (scope_key) scope_key, scope_jsonb "
-        "from (select * from cycles order by performed_at desc limit :newest) newest "
-        "where status = 'PERFORMED' order by scope_key, performed_at desc",
+        "from (select * from cycles where status = 'PERFORMED' order by performed_at desc limit :newest) newest "
+        "order by scope_key, performed_at desc",
         newest=newest,
     )
     return {row.scope_key: row.scope_jsonb for row in rows}

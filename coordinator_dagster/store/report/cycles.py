@@ -25,10 +25,9 @@ select c.prediction_config_id, c.scope_key, c.performed_at, c.resolvable_at, g.s
        g.external, g.resolved_at
 from c
 left join lateral (select status, reason, truth_jsonb, external, resolved_at from ground_truths g
-                   where {OF_CYCLE.format("g")} order by g.version = (
-                     select detail_jsonb->>'truth_version' from slot_versions where current) desc, g.resolved_at desc
-                   limit 1) g on true
-where c.status = 'PERFORMED'
+                   where {OF_CYCLE.format("g")} and g.version = coalesce((
+                     select detail_jsonb->>'truth_version' from slot_versions where current), g.version)
+                   order by g.resolved_at desc limit 1) g on true
 order by c.performed_at, c.prediction_config_id
 """
 

@@ -9,12 +9,13 @@ from coordinator_dagster.store.database import Database
 
 OF_SERIES = "(m.provider, m.asset, m.kind, m.granularity) = (s.provider, s.asset, s.kind, s.granularity)"
 FEEDS = f"""
-select s.provider, s.asset, s.kind, s.granularity, c.record_count, s.complete_through, s.updated_at,
-       (select min(ts_event) from market_records m where {OF_SERIES}) as oldest,
-       (select max(ts_event) from market_records m where {OF_SERIES}) as newest
+select s.provider, s.asset, s.kind, s.granularity, coalesce(c.record_count, 0) as record_count, s.complete_through,
+       s.updated_at, ends.oldest, ends.newest
 from market_ingestion_state s
-join market_record_counts c using (provider, asset, kind, granularity)
-where c.record_count > 0 order by 1, 2, 3, 4
+left join market_record_counts c using (provider, asset, kind, granularity)
+cross join lateral (select (select min(ts_event) from market_records m where {OF_SERIES}) as oldest,
+                           (select max(ts_event) from market_records m where {OF_SERIES}) as newest) ends
+where ends.newest is not null order by 1, 2, 3, 4
 """
 # The newest of each series by its key: by time alone, there is no index.
 TAIL = f"""

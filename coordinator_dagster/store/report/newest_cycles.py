@@ -1,4 +1,4 @@
-"""The newest cycles of a span, for what is read of each by its key: there is no index by model, and none is needed."""
+"""The newest performed cycles of a span, for what is read of each by its key: no index by model is needed."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,7 +8,7 @@ from coordinator_dagster.store.database import Database
 
 Record = dict[str, Any]
 SPAN = (
-    "(cast(:start as timestamptz) is null or performed_at >= :start) "
+    "status = 'PERFORMED' and (cast(:start as timestamptz) is null or performed_at >= :start) "
     "and (cast(:end as timestamptz) is null or performed_at <= :end) "
     "and (cast(:before as timestamptz) is null or performed_at < :before)"
 )
@@ -23,7 +23,7 @@ OF_CYCLE = "{0}.performed_at = c.performed_at and {0}.prediction_config_id = c.p
 
 @dataclass(frozen=True)
 class Asked:
-    """Cycles of `start <= t <= end`, `t < before`; None: no bound."""
+    """Performed cycles of `start <= t <= end`, `t < before`; None: no bound."""
 
     start: datetime | None = None
     end: datetime | None = None
