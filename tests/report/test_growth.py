@@ -17,7 +17,7 @@ SPAN = f"start={(START - 10 * HOUR).isoformat()}&end={(START + 15 * HOUR).isofor
 MISSED = f"""
 insert into cycles (prediction_config_id, performed_at, resolvable_at, window_start, status, reason)
 select 'btc-60s', t, t, date_trunc('hour', t), 'MISSED', 'nobody was there'
-from generate_series(timestamptz '{START}' + interval '16 hours', timestamptz '{START}' + interval '90 hours', '1 minute') t
+from generate_series(timestamptz '{START + 16 * HOUR}', timestamptz '{START + 90 * HOUR}', '1 minute') t
 """
 QUIET = """
 insert into market_gaps (provider, asset, kind, granularity, gap_start, gap_end, state, reason)
