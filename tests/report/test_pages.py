@@ -269,21 +269,3 @@ def test_who_is_out_is_shown_as_it_was_when_it_left(client: httpx.Client, shown:
     assert "copied &lt;another&gt;" in page
     moments = re.findall(r'<tr data-at="([^"]+)"', page)
     assert moments[0] == "2026-01-05T00:30:00+00:00"
-
-
-def test_the_feeds_page_counts_what_is_missing(client: httpx.Client, shown: Competition) -> None:
-    assert "are complete." in client.get("/feeds").text
-    change(shown, "delete from market_records where ts_event >= '2026-01-05T01:10Z' and ts_event < '2026-01-05T01:13Z'")
-    change(
-        shown,
-        "insert into market_gaps (provider, asset, kind, granularity, gap_start, gap_end, state, reason) "
-        "select provider, asset, kind, granularity, '2026-01-05T01:10Z', '2026-01-05T01:13Z', 'open', "
-        "'GET http://me:pass@here: <b>why</b>' "
-        "from market_ingestion_state",
-    )
-    change(shown, "update market_ingestion_state set updated_at = now() + interval '1 minute'")
-    page = client.get("/feeds").text
-    assert "5 January, 01:00 UTC: 57 of 60 candles" in page
-    assert "1 standing gap" in page
-    assert "the feed did not answer" in page
-    assert "me:pass" not in page and "why&lt;" not in page, "its address may hold what opens it"

@@ -31,7 +31,7 @@ class Now(BaseModel):
     final: bool | None = Field(description="false: the board may still change", examples=[False])
     stamp: str = Field(description="another one: the leaderboard has changed", examples=["5d41402abc4b2a76"])
     tape_stamp: str = Field(
-        description="another one: the feeds have changed; at most once a minute", examples=["7d793037a0760186"]
+        description="another one: the feeds have changed; about once a minute", examples=["7d793037a0760186"]
     )
 
 

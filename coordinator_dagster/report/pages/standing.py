@@ -27,7 +27,7 @@ class Standing:
     """`board` None: there is none yet. `next_instant` None: nothing is to come, as in a replay. `last_instant` None: no
     forecast has been made. `overdue`: some were due since, and none was made. `scheduled`: it is known what is due.
 
-    `stamp` changes with the board, `tape_stamp` at most once a minute with the tape; both are empty before the first
+    `stamp` changes with the board, `tape_stamp` about once a minute with the tape; both are empty before the first
     run.
     """
 

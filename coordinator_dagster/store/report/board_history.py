@@ -6,7 +6,8 @@ from typing import Any
 from coordinator_dagster.store.database import Database
 
 BEFORE_HOURS = (24, 6, 1)  # against the first of these boards that is there ranks are compared
-# Without the entries, which may be a megabyte: this is asked every few seconds.
+# Without the entries, which may be a megabyte: this is asked every few seconds. `tape_at` is another one each minute in
+# which the tape grows, and once more when it has stopped: what came last is not missed.
 STANDING = """
 select l.window_start, l.computed_at, l.created_at, l.final,
        (select max(created_at) from unnest(cast(:before as int[])) hours cross join lateral (
@@ -18,7 +19,8 @@ select l.window_start, l.computed_at, l.created_at, l.final,
        (select max(performed_at) from cycles where status = 'PERFORMED') as last_instant,
        exists (select from scheduled_prediction_configs) as scheduled,
        exists (select from market_record_counts where record_count > 0) as has_feeds,
-       (select date_trunc('minute', max(updated_at)) from market_ingestion_state) as tape_at
+       (select (date_trunc('minute', max(updated_at)), max(updated_at) < now() - interval '1 minute')::text
+        from market_ingestion_state) as tape_at
 from (select) one
 left join slot_versions v on v.current
 left join lateral (
