@@ -44,6 +44,12 @@ class Orders:
         """The pause that the instant falls in."""
         return self._standing(("pause", "resume"), "pause", instant)
 
+    def resumed(self, instant: datetime) -> datetime | None:
+        """From when on, after that instant, the next resume holds; None: none has been ordered."""
+        return next(
+            (one.effective_at for one in self.every if one.kind == "resume" and one.effective_at > instant), None
+        )
+
     def out(self, model_id: str, instant: datetime) -> str | None:
         """Why the model takes no part at that instant; None: it does."""
         own = [one for one in self.every if one.model_id == model_id]

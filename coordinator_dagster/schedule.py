@@ -56,6 +56,14 @@ class Schedule:
                 found.append(t)
         return min(found, default=None)
 
+    def next_asked(self, after: datetime) -> datetime | None:
+        """The first instant after that moment at which models are asked: one that is due and in no pause."""
+        t = self.next_instant(after)
+        while t and self.orders.pause(t):
+            resumed = self.orders.resumed(t)
+            t = self.next_instant(_just_before(resumed)) if resumed else None
+        return t
+
     def due_at(self, t: datetime) -> list[PredictionConfig]:
         """The configs that are due at that instant, in their order."""
         return [one for one in self.standing(t) if boundary(t, one.every) == t]

@@ -63,6 +63,17 @@ def test_an_instant_is_paused_when_the_last_order_before_it_was_a_pause(given_or
     assert (paused is not None) == bool(before and before[-1].kind == "pause")
 
 
+@given(terms(), st.lists(st.tuples(st.sampled_from(["pause", "resume"]), MINUTES), max_size=6), MINUTES)
+def test_models_are_asked_next_at_the_first_instant_that_is_due_and_in_no_pause(
+    given_terms: list[Term], given_orders: list, after: int
+) -> None:
+    numbered = (order(number, kind, when) for number, (kind, when) in enumerate(given_orders))
+    schedule = Schedule(given_terms, Orders(sorted(numbered, key=lambda one: (one.effective_at, one.id))))
+    every = (at(minute) for minute in range(after + 1, 900))
+    asked = (t for t in every if schedule.due_at(t) and not schedule.orders.pause(t))
+    assert schedule.next_asked(at(after)) == next(asked, None)
+
+
 def test_the_newest_order_about_a_cycle_counts_and_only_inside_its_range() -> None:
     orders = Orders(
         [

@@ -15,9 +15,8 @@ from sqlalchemy import text
 
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.report.app import create_app
-from tests.report.played import IMAGE, PRIVATE, SCRIPT, played, run_windows, tables
+from tests.report.played import SCRIPT, played, run_windows, tables
 from tests.report.serving import serving
-from tests.report.two_players import make_key
 
 CHROMIUM = shutil.which("chromium")
 PATIENCE_MS = 20_000
@@ -25,7 +24,6 @@ PHONE = 360
 PAGES = ("/", "/model/trend_following", "/feeds")
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]
 MODELS = 5
-RAISED = f"{PRIVATE} {IMAGE}"  # by a model whose words would be HTML
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
 
@@ -174,6 +172,31 @@ def test_on_a_phone_nothing_is_wider_than_the_page(browser: Browser, url: str, p
         assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
 
 
+def test_on_a_phone_the_cells_that_stay_look_as_their_row(browser: Browser, url: str) -> None:
+    with opened(browser, url, width=PHONE) as page:
+        page.locator("table.board tbody tr").first.hover()
+        found = page.eval_on_selector_all(
+            "table.board tr",
+            """rows => rows.map(row => [row, ...row.querySelectorAll(".rank, .model")]
+              .map(one => getComputedStyle(one).backgroundColor))""",
+        )
+    assert len({row for row, *_ in found}) == 2
+    assert [one for one in found if len(set(one)) > 1] == []
+
+
+def test_a_refresh_leaves_focus_and_scroll_of_every_box(browser: Browser, shown: Competition, url: str) -> None:
+    with opened(browser, f"{url}/model/trend_following") as page:
+        page.get_by_text("The numbers of this chart").last.click()
+        box = page.locator(".box.tall:visible").last
+        page.evaluate("[...document.styleSheets].at(-1).insertRule('.box.tall { max-height: 4rem !important }')")
+        box.evaluate("box => { box.scrollTop = 30; box.focus(); }")
+        label = box.get_attribute("aria-label")
+        change(shown, "update leaderboards set created_at = now()")
+        look_now(page)
+        page.get_by_text("model updated at").wait_for(state="attached")
+        assert page.evaluate("[document.activeElement.ariaLabel, document.activeElement.scrollTop]") == [label, 30]
+
+
 def test_without_scripts_the_board_is_there(browser: Browser, url: str) -> None:
     page = browser.new_page(java_script_enabled=False)
     page.goto(url)
@@ -208,36 +231,6 @@ def test_a_server_that_is_away_is_told_and_asked_again(browser: Browser, url: st
         page.unroute("**/clock")
         look_now(page)
         page.get_by_text("The server does not answer").wait_for(state="hidden")
-
-
-def test_a_player_sees_what_only_they_may_by_a_key_that_stays_in_the_tab(
-    browser: Browser, shown: Competition, url: str
-) -> None:
-    key, other = make_key(shown, "player-hostile"), make_key(shown, "player-broken")
-    page = browser.new_page()
-    page.set_default_timeout(PATIENCE_MS)
-    asked: list[str] = []
-    page.on("request", lambda one: asked.append(one.url))
-    page.goto(f"{url}/model/hostile")
-    page.get_by_label("Key").fill(other)
-    page.get_by_role("button", name="Show").click()
-    page.get_by_text("there is no such model of yours").wait_for()
-    assert page.evaluate("sessionStorage.length") == 0
-    page.get_by_label("Key").fill(key)
-    page.keyboard.press("Enter")
-    page.locator("#private td.why").get_by_text(RAISED).first.wait_for()
-    assert page.get_by_role("region", name="The model's log").count() == 1
-    page.get_by_role("button", name="Explain").first.click()
-    page.get_by_role("region", name="How the chosen score came about").get_by_text('"outcome": "CHARGED').wait_for()
-    assert page.locator("#private img").count() == 0
-    assert not [address for address in asked if key in address or other in address]
-    assert page.evaluate("[localStorage.length, document.cookie]") == [0, ""]
-    page.reload()
-    page.locator("#private td.why").first.wait_for()
-    page.get_by_role("button", name="Forget the key").click()
-    assert page.locator("#private td.why").count() == 0
-    assert page.evaluate("sessionStorage.length") == 0
-    page.close()
 
 
 def sort_ms(page: Page, key: str) -> float:

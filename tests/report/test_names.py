@@ -9,6 +9,8 @@ import pytest
 
 from coordinator_dagster.report.app import create_app
 from coordinator_dagster.report.names import name_faults, rows_by_endpoint
+from coordinator_dagster.report.pages.columns import columns
+from coordinator_dagster.stages.report import report_schema_fault
 from slots.defaults import report_schema
 from tests.cli.test_cli import START, Run, error_lines, run  # noqa: F401
 from tests.report.conftest import Make
@@ -68,6 +70,45 @@ GAUGE = {"type": "gauge", "seriesConfig": [{"name": "answered"}, {"name": "lost"
 def test_a_name_that_no_row_has_is_a_fault(change: Callable[[dict[str, Any]], None], fault: str) -> None:
     (found,) = faults(change)
     assert found.startswith(fault)
+
+
+WRONG = [
+    ("order", "10"),
+    ("nativeConfiguration", "x"),
+    ("nativeConfiguration", {"type": "gauge", "seriesConfig": ["x"]}),
+    ("nativeConfiguration", {"type": "gauge", "seriesConfig": {}}),
+    ("type", ["VALUE"]),
+    ("displayName", None),
+    ("property", 7),
+    ("format", 2),
+]
+
+
+@pytest.mark.parametrize(("field", "value"), WRONG)
+def test_a_column_that_cannot_be_drawn_is_a_fault_and_a_page_where_it_was_stored_before(
+    field: str, value: object
+) -> None:
+    schema = deepcopy(report_schema())
+    assert report_schema_fault(schema) is None
+    one = schema["leaderboard_columns"][2]
+    column(**{field: value})(schema)
+    said = report_schema_fault(schema)
+    assert said
+    assert said.startswith(f"leaderboard_columns: id {one['id']}: {field}")
+    assert columns(schema, [ENTRY])
+
+
+def test_every_item_that_is_not_as_it_must_be_is_named() -> None:
+    schema = deepcopy(report_schema())
+    column(order="10")(schema)
+    widget("/reports/predictions", filterConfig=["asset"])(schema)
+    del schema["metrics_widgets"][-1]["displayName"]
+    said = report_schema_fault(schema) or ""
+    assert [one.split(": Input")[0].split(": Field")[0] for one in said.split("; ")] == [
+        f"leaderboard_columns: id {schema['leaderboard_columns'][2]['id']}: order",
+        "metrics_widgets: id 9: displayName",
+        "metrics_widgets: id 9: nativeConfiguration.filterConfig.0",
+    ]
 
 
 def test_scopes_and_gauges_and_frames_may_be_named() -> None:

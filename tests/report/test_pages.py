@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from html import escape, unescape
 from pathlib import Path
@@ -12,13 +11,13 @@ import pytest
 from sqlalchemy import text
 
 from coordinator_dagster.competition import Competition
-from coordinator_dagster.report.app import create_app
-from coordinator_dagster.report.pages.columns import Column, cell, written
-from coordinator_dagster.store.store import open_store
+from coordinator_dagster.report.pages.columns import written
+from coordinator_dagster.store.boards import BoardTables
+from coordinator_dagster.store.report import board_history
 from tests.cli.test_cli import PASSWORD, UNREACHABLE
 from tests.report.conftest import Make
 from tests.report.played import IMAGE, PRIVATE, SCRIPT, played, tables
-from tests.report.serving import serving
+from tests.report.serving import asked
 
 PAGES = ("/", "/feeds", "/model/trend_following")
 
@@ -34,12 +33,6 @@ def shown(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 @pytest.fixture(scope="module")
 def client(shown: Competition) -> Iterator[httpx.Client]:
     with asked(shown) as client:
-        yield client
-
-
-@contextmanager
-def asked(made: Competition) -> Iterator[httpx.Client]:
-    with serving(create_app(made)) as url, httpx.Client(base_url=url, timeout=15) as client:
         yield client
 
 
@@ -169,6 +162,44 @@ def test_a_rank_that_changed_is_told_in_words(client: httpx.Client, shown: Compe
     assert page[other] != again[other]
 
 
+def test_a_rank_change_is_shown_when_the_board_to_compare_with_is_settled_later(
+    client: httpx.Client, shown: Competition
+) -> None:
+    before = "window_start = (select max(window_start) - interval '1 hour' from leaderboards)"
+    change(shown, f"create table kept_board as select * from leaderboards where {before}")
+    change(shown, f"delete from leaderboards where {before}")
+    without = client.get("/").text
+    change(shown, "insert into leaderboards overriding system value select * from kept_board; drop table kept_board")
+    assert "no earlier board to compare with" in without
+    assert 'title="against the board 1 h before"' in client.get("/").text
+
+
+def test_a_board_whose_version_is_no_longer_shown_is_no_board(
+    client: httpx.Client, shown: Competition, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(BoardTables, "latest_leaderboard", lambda *asked: None)  # between the two looks
+    monkeypatch.setattr(board_history, "ENTRY", board_history.ENTRY.replace("v.current", "false"))
+    change(shown, "update leaderboards set created_at = now()")
+    page = client.get("/")
+    assert (page.status_code, "No leaderboard yet" in page.text) == (200, True)
+    assert "It is on no leaderboard yet." in client.get("/model/trend_following").text
+    monkeypatch.undo()
+    change(shown, "update leaderboards set created_at = now()")
+    assert lines(client.get("/").text)
+
+
+def test_a_models_page_has_its_rank_among_the_ranked(client: httpx.Client, shown: Competition) -> None:
+    with tables(shown) as database:
+        entries = database.read("select entries_jsonb as e from leaderboards order by window_start desc limit 1")[0].e
+    ranked = [one for one in entries if one["rank"]]
+    assert 0 < len(ranked) < len(entries)
+    for one in ranked:
+        assert (
+            f'<dd>{one["rank"]}<span class="quiet"> of {len(ranked)}</span>'
+            in client.get(f"/model/{one['model_id']}").text
+        )
+
+
 def test_the_stamp_changes_with_the_board_and_not_without(client: httpx.Client, shown: Competition) -> None:
     page = client.get("/").text
     stamp = re.search(r'data-stamp="(\w+)"', page)
@@ -177,22 +208,11 @@ def test_the_stamp_changes_with_the_board_and_not_without(client: httpx.Client, 
     assert abs(datetime.fromisoformat(now["now"]) - datetime.now(UTC)) < timedelta(seconds=10)
     assert now["computed_at"] == "2026-01-05T03:00:00Z"
     assert now["next_instant"] is None, "a replay waits for nothing"
+    assert (now["last_instant"], now["overdue"]) == ("2026-01-05T02:59:00Z", False)
+    assert 'id="last"><time datetime="2026-01-05T02:59:00+00:00">' in page
     assert f'data-stamp="{stamp[1]}"' in client.get("/").text
     change(shown, "update leaderboards set created_at = now()")
     assert f'data-stamp="{stamp[1]}"' not in client.get("/").text
-
-
-def test_a_live_competition_says_when_models_are_asked_next(competition: Make) -> None:
-    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
-    made = competition(mode="live", competition_start=hour.isoformat(), competition_end="")
-    open_store(made).close()
-    with asked(made) as client:
-        page, now = client.get("/").text, client.get("/clock").json()
-    coming = datetime.fromisoformat(now["next_instant"])
-    assert timedelta(0) < coming - datetime.fromisoformat(now["now"]) <= timedelta(seconds=60)
-    assert (coming.timestamp() % 60, now["cadence_seconds"]) == (0, 60)
-    assert "No leaderboard yet" in page
-    assert 'id="countdown"' in page
 
 
 def newest_cycle(made: Competition) -> datetime:
@@ -249,48 +269,3 @@ def test_who_is_out_is_shown_as_it_was_when_it_left(client: httpx.Client, shown:
     assert "copied &lt;another&gt;" in page
     moments = re.findall(r'<tr data-at="([^"]+)"', page)
     assert moments[0] == "2026-01-05T00:30:00+00:00"
-
-
-def test_the_feeds_page_counts_what_is_missing(client: httpx.Client, shown: Competition) -> None:
-    assert "are complete." in client.get("/feeds").text
-    change(shown, "delete from market_records where ts_event >= '2026-01-05T01:10Z' and ts_event < '2026-01-05T01:13Z'")
-    change(
-        shown,
-        "insert into market_gaps (provider, asset, kind, granularity, gap_start, gap_end, state, reason) "
-        "select provider, asset, kind, granularity, '2026-01-05T01:10Z', '2026-01-05T01:13Z', 'open', "
-        "'GET http://me:pass@here: <b>why</b>' "
-        "from market_ingestion_state",
-    )
-    change(shown, "update market_ingestion_state set updated_at = now() + interval '1 minute'")
-    page = client.get("/feeds").text
-    assert "5 January, 01:00 UTC: 57 of 60 candles" in page
-    assert "1 standing gap" in page
-    assert "the feed did not answer" in page
-    assert "me:pass" not in page and "why&lt;" not in page, "its address may hold what opens it"
-
-
-@pytest.mark.parametrize(
-    ("value", "form", "shown"),
-    [
-        (-1.23456, "decimal-2", "−1.23"),
-        (-0.001, "decimal-2", "0.00"),
-        (1.5, "decimal:0", "2"),
-        (0.12345, "percentage", "12.35%"),
-        (1234567.0, "compact", "1.2M"),
-        (999.0, "compact", "999"),
-        (1234.5, "integer", "1,234"),
-        (1234.5, "number", "1,234.5"),
-        (3, None, "3"),
-        (None, "decimal-2", "–"),
-        ("text", "decimal-2", "text"),
-        (True, "integer", "True"),
-    ],
-)
-def test_numbers_are_written_as_the_web_app_does(value: object, form: str | None, shown: str) -> None:
-    assert written(value, form) == shown
-
-
-def test_only_numbers_are_sorted_by() -> None:
-    column = Column("a", "A", "")
-    assert [cell(column, {"a": value}).number for value in (2.5, None, "9", True)] == [2.5, None, None, None]
-    assert cell(column, {}).number is None

@@ -17,8 +17,8 @@ from coordinator_dagster.report.schema import shown_schema
 from coordinator_dagster.store.report.board_history import BoardHistory
 
 router = page_router()
-BEFORE_HOURS = (24, 6, 1)  # against the first of these boards that is there ranks are compared
 LONG = 20  # models, above which one looks for a name
+OVERDUE = "No forecast has been made since then, though several were due."
 WIDEST = 5  # columns of numbers that fit beside the others on a wide screen
 
 
@@ -69,7 +69,7 @@ class Table:
 def leaderboard(request: Request, here: Here) -> Response:
     """The newest board."""
     found = standing(here)
-    stamp = (found.stamp, found.next_instant, found.has_feeds)
+    stamp = (found.stamp, found.next_instant, found.last_instant, found.overdue, found.has_feeds)
     return answer(request, here.kept.get("leaderboard page", stamp, lambda: _page(here, found)))
 
 
@@ -83,6 +83,7 @@ def _page(here: Opened, found: Standing) -> Rendered:
         mode=here.competition.settings.mode,
         nav=nav("/", found.has_feeds),
         standing=found,
+        overdue_text=OVERDUE,
         table=table,
         board_table=shown,
     )
@@ -94,16 +95,15 @@ def board_table(table: Table) -> str:
 
 
 def _shown(here: Opened, board: Board | None) -> tuple[Table | None, str]:
-    table = _table(here, board) if board else None
+    newest = here.store.boards.latest_leaderboard(board.start) if board else None
+    # None, too, where another version has come to be shown since: the next look finds that one's.
+    table = _table(here, newest) if newest else None
     return table, board_table(table) if table else ""
 
 
-def _table(here: Opened, board: Board) -> Table:
-    history = BoardHistory(here.database)
-    newest = here.store.boards.latest_leaderboard(board.start)
-    starts = [board.start - timedelta(hours=hours) for hours in BEFORE_HOURS]
-    before = history.earlier_ranks(starts)
-    return make_table(newest.entries_jsonb, shown_schema(here), board.start, before)
+def _table(here: Opened, newest: Any) -> Table:
+    before = BoardHistory(here.database).earlier_ranks(newest.window_start)
+    return make_table(newest.entries_jsonb, shown_schema(here), newest.window_start, before)
 
 
 def make_table(

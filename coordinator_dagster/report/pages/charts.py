@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
-from coordinator_dagster.report.pages.columns import Column, written
+from coordinator_dagster.report.pages.columns import Column, as_object, is_number, written
 
 PER_SCOPE = 200  # forecasts drawn beside their truths
 BASIS_POINTS = 10_000
@@ -32,7 +32,7 @@ class Chart:
     note: str = ""
     digits: int = 3
     dots: bool = False
-    marked: str | None = field(default=None)  # the series that the others are compared with
+    marked: str | None = None  # the series that the others are compared with
 
 
 def metrics_over_time(past: Sequence[Any], shown: Sequence[Column]) -> list[Chart]:
@@ -75,7 +75,7 @@ def _beside_truth(scope: str, newest: Sequence[Any]) -> Chart:
             [
                 _scaled(part.get(name), scale)
                 for pair in pairs
-                for part, name in zip((_fields(row.output), _fields(row.truth)), pair, strict=True)
+                for part, name in zip((as_object(row.output), as_object(row.truth)), pair, strict=True)
             ],
         )
         for row in known
@@ -91,10 +91,10 @@ def _beside_truth(scope: str, newest: Sequence[Any]) -> Chart:
 
 def _pairs(known: Sequence[Any]) -> list[tuple[str, str]]:
     """Which numbers of an answer are compared with which of its truth."""
-    both = [(_fields(row.output), _fields(row.truth)) for row in known]
-    if any(_is_number(mine.get(DEFAULT_PAIR[0])) and _is_number(true.get(DEFAULT_PAIR[1])) for mine, true in both):
+    both = [(as_object(row.output), as_object(row.truth)) for row in known]
+    if any(is_number(mine.get(DEFAULT_PAIR[0])) and is_number(true.get(DEFAULT_PAIR[1])) for mine, true in both):
         return [DEFAULT_PAIR]
-    same = {name for mine, true in both for name in mine if _is_number(mine[name]) and _is_number(true.get(name))}
+    same = {name for mine, true in both for name in mine if is_number(mine[name]) and is_number(true.get(name))}
     return [(name, name) for name in sorted(same)][:2]
 
 
@@ -113,13 +113,5 @@ def _place(ordered: Sequence[str], name: str) -> int:
     return ordered.index(name) if name in ordered else len(ordered)
 
 
-def _fields(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
 def _scaled(value: Any, scale: float) -> float | None:
-    return value * scale if _is_number(value) else None
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return value * scale if is_number(value) else None

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 # These are columns of every leaderboard here, whatever the schema says of them.
 OWN_TYPES = {"PROJECT", "MODEL", "USERNAME"}
@@ -33,24 +33,40 @@ class Cell:
 
 def columns(schema: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -> list[Column]:
     """Those of the competition's report schema; where it lists no number, every metric of the entries."""
-    listed = sorted(schema["leaderboard_columns"], key=lambda one: one.get("order") or 0)
+    listed = sorted(schema["leaderboard_columns"], key=_order)
     found = [
         _column(one)
         for one in listed
-        if one.get("type") not in OWN_TYPES and isinstance(one.get("property"), str) and one["property"] not in OWN
+        if str(one.get("type")) not in OWN_TYPES and isinstance(one.get("property"), str) and one["property"] not in OWN
     ]
     names = dict.fromkeys(name for entry in entries for name in entry["score"]["metrics"])
     return found or [Column(name, name, "", "decimal-3") for name in names]
 
 
+def as_object(value: Any) -> Mapping[str, Any]:
+    """An empty one for what is none."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def is_number(value: Any) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+# A schema may be older than the checks of it: what is not as it must be is passed over.
+def _order(one: Mapping[str, Any]) -> float:
+    order = one.get("order")
+    return order if is_number(order) else 0
+
+
 def _column(one: Mapping[str, Any]) -> Column:
-    gauge = one.get("nativeConfiguration") or {}
-    parts = gauge.get("seriesConfig") or [] if gauge.get("type") == "gauge" else []
+    gauge, form = as_object(one.get("nativeConfiguration")), one.get("format")
+    found = gauge.get("seriesConfig") if gauge.get("type") == "gauge" else None
+    parts = [as_object(part) for part in found] if isinstance(found, list) else []
     return Column(
         one["property"],
         str(one.get("displayName") or one["property"]),
         str(one.get("tooltip") or ""),
-        one.get("format"),
+        form if isinstance(form, str) else None,
         tuple((str(part.get("name")), str(part.get("label") or part.get("name"))) for part in parts),
     )
 
@@ -60,15 +76,14 @@ def cell(column: Column, row: Mapping[str, Any]) -> Cell:
     if column.parts:
         return Cell(" / ".join(written(row.get(name), "number") for name, _ in column.parts), None)
     value = row.get(column.key)
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return Cell(written(value, column.form), value if is_number else None)
+    return Cell(written(value, column.form), value if is_number(value) else None)
 
 
 def written(value: Any, form: str | None) -> str:
     """As the web app writes it; what is no number as it is, a dash for none."""
     if value is None:
         return "–"
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if not is_number(value):
         return str(value)
     if found := re.fullmatch(r"decimal[-:](\d{1,2})", form or ""):
         return _signed(f"{value:.{found[1]}f}")

@@ -1,5 +1,6 @@
 """`/feeds`: how complete the market data are, and what is missing of them."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +19,7 @@ from coordinator_dagster.report.rendered import Rendered
 from coordinator_dagster.store.report.tape_hours import TapeHours
 
 router = page_router()
+KEPT_SECONDS = 5
 # What became of records that were not simply new, for people.
 FATES = {
     "duplicate": "came again, the same: passed over",
@@ -59,7 +61,8 @@ def feeds(request: Request, here: Here) -> Response:
     """Every series of the tape."""
     found = standing(here)
     end = here.clock.now() if here.competition.settings.mode == "live" else None
-    stamp = (found.tape_stamp, end and end.replace(second=0, microsecond=0))  # while nothing comes, hours pass
+    # Whether a gap of many has changed, nothing small tells: the page is made anew in any case.
+    stamp = (found.tape_stamp, int(time.monotonic() / KEPT_SECONDS))
     return answer(request, here.kept.get("feeds page", stamp, lambda: _page(here, found, end)))
 
 

@@ -16,6 +16,7 @@ from coordinator_dagster.report.parameters import ModelId
 from coordinator_dagster.report.problems import Refused
 from coordinator_dagster.report.reasons import public_reason
 from coordinator_dagster.report.schema import shown_schema
+from coordinator_dagster.store.report.board_history import BoardHistory
 from coordinator_dagster.store.report.boards import metrics_between
 from coordinator_dagster.store.report.model_history import ModelHistory
 
@@ -31,14 +32,12 @@ UNKNOWN = "No model of this competition has that id. The leaderboard links to th
 def model_page(request: Request, here: Here, model_id: ModelId) -> Response:
     """A model's page; 404 for an unknown one."""
     found = standing(here)
-    history = ModelHistory(here.database)
-    model = history.model(model_id) if found.begun else None
+    model = here.store.roster.entrant(model_id) if found.begun else None
     if model is None:
         raise Refused(404, UNKNOWN)
-    newest = history.newest(model_id, NEWEST_CYCLES, model.since if model.state in OUT else None)
+    newest = ModelHistory(here.database).newest(model_id, NEWEST_CYCLES, model.since if model.state in OUT else None)
     schema, line = shown_schema(here), None
-    entries = here.store.boards.latest_leaderboard(found.board.start).entries_jsonb if found.board else []
-    own = [entry for entry in entries if entry["model_id"] == model_id]
+    own, ranked = BoardHistory(here.database).entry(found.board.start, model_id) if found.board else ([], 0)
     if found.board and own:
         line = make_table(own, schema, found.board.start, None).lines[0]
     shown = columns(schema, own)
@@ -51,7 +50,7 @@ def model_page(request: Request, here: Here, model_id: ModelId) -> Response:
         model=model,
         line=line,
         columns=shown,
-        ranked=sum(entry["rank"] is not None for entry in entries),
+        ranked=ranked,
         metrics=metrics_over_time(past, shown),
         scopes=per_scope(newest),
         latency=latency(newest),

@@ -21,13 +21,17 @@ class Now(BaseModel):
         description="when models are asked next; null: never, as in a replay", examples=["2026-01-05T12:00:15Z"]
     )
     cadence_seconds: float | None = Field(description="from one instant to the next", examples=[15.0])
+    last_instant: datetime | None = Field(
+        description="for which forecasts were made last; null: for none", examples=["2026-01-05T12:00:00Z"]
+    )
+    overdue: bool = Field(description="several instants have passed since without a forecast", examples=[False])
     computed_at: datetime | None = Field(
         description="the end of the window that the newest board is of", examples=["2026-01-05T13:00:00Z"]
     )
     final: bool | None = Field(description="false: the board may still change", examples=[False])
     stamp: str = Field(description="another one: the leaderboard has changed", examples=["5d41402abc4b2a76"])
     tape_stamp: str = Field(
-        description="another one: the feeds have changed; at most once a minute", examples=["7d793037a0760186"]
+        description="another one: the feeds have changed; about once a minute", examples=["7d793037a0760186"]
     )
 
 
@@ -41,6 +45,8 @@ def clock(here: Here) -> Now:
         now=here.clock.now(),
         next_instant=found.next_instant,
         cadence_seconds=found.cadence.total_seconds() if found.cadence else None,
+        last_instant=found.last_instant,
+        overdue=found.overdue,
         computed_at=board.end if board else None,
         final=board.final if board else None,
         stamp=found.stamp,

@@ -1,4 +1,4 @@
-"""One model's past: what it is, and its newest forecasts.
+"""One model's newest forecasts.
 
 There is no index by model: the newest cycles are walked, and each is asked for the model's forecast by key. So the cost
 does not grow with history, nor with how many models there are.
@@ -10,11 +10,6 @@ from typing import Any
 
 from coordinator_dagster.store.database import Database
 
-MODEL = """
-select m.id, m.name, m.player_name, m.joined_at, s.state, s.since, s.until,
-       case when s.state in ('disqualified', 'LEFT') then s.reason end as reason
-from models m join model_states s on s.model_id = m.id where m.id = :id
-"""
 # `limit 1` keeps the planner from reading whole ranges of forecasts, of all models, for a join.
 NEWEST = """
 with newest as materialized (
@@ -50,12 +45,6 @@ order by f.performed_at desc, f.prediction_config_id desc
 class ModelHistory:
     def __init__(self, database: Database) -> None:
         self._database = database
-
-    def model(self, model_id: str) -> Any:
-        """Its names, when it joined and its state since when; None: it is not known. A suspension's reason may hold
-        what the model raised, so it is left out."""
-        rows = self._database.read(MODEL, id=model_id)
-        return rows[0] if rows else None
 
     def newest(self, model_id: str, most: int, until: datetime | None) -> Sequence[Any]:
         """Its forecasts in the newest `most` cycles (of those up to `until`), newest first, with truth and score in the

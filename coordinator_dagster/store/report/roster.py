@@ -5,6 +5,11 @@ from typing import NamedTuple
 
 from coordinator_dagster.store.database import Database
 
+ENTRANTS = (
+    "select m.id, m.name, m.deployment_identifier as deployment, m.player_id, m.player_name, m.joined_at, "
+    " s.state, s.since, s.reason, s.until from models m join model_states s on s.model_id = m.id"
+)
+
 
 class Entrant(NamedTuple):
     """A model. `reason` may hold what it raised, where it is suspended: that is its player's."""
@@ -14,7 +19,9 @@ class Entrant(NamedTuple):
     deployment: str
     player_id: str
     player_name: str
+    joined_at: datetime | None
     state: str
+    since: datetime | None
     reason: str | None
     until: datetime | None
 
@@ -25,11 +32,12 @@ class RosterTable:
 
     def entrants(self) -> list[Entrant]:
         """All models, by id."""
-        rows = self._database.read(
-            "select m.id, m.name, m.deployment_identifier as deployment, m.player_id, m.player_name, s.state, "
-            " s.reason, s.until from models m join model_states s on s.model_id = m.id order by m.id"
-        )
-        return [Entrant(**row._mapping) for row in rows]
+        return [Entrant(**row._mapping) for row in self._database.read(f"{ENTRANTS} order by m.id")]
+
+    def entrant(self, model_id: str) -> Entrant | None:
+        """One model; None when there is none."""
+        rows = self._database.read(f"{ENTRANTS} where m.id = :id", id=model_id)
+        return Entrant(**rows[0]._mapping) if rows else None
 
     def players(self) -> list[str]:
         """The ids of those who have a model."""

@@ -4,7 +4,12 @@ const STORED = "key";
 const FAILURES = "forecasts?failed=true";
 const LOG = "log?lines=200";
 
-class Refused extends Error {}
+class Refused extends Error {
+  constructor(status, message) {
+    super(message);
+    this.status = status;
+  }
+}
 
 async function ask(model, what) {
   const answer = await fetch(`/private/models/${encodeURIComponent(model)}/${what}`, {
@@ -13,7 +18,11 @@ async function ask(model, what) {
   });
   if (answer.ok) return answer;
   const told = await answer.json().catch(() => ({}));
-  throw new Refused(told.message || `The server answered ${answer.status}.`);
+  throw new Refused(answer.status, told.message || `The server answered ${answer.status}.`);
+}
+
+function words(error) {
+  return error instanceof Refused ? error.message : "The server does not answer; try again.";
 }
 
 function make(name, text, ...parts) {
@@ -44,7 +53,7 @@ async function explain(model, row, shown) {
     const outcomes = found.cycles.map((one) => one.outcome);
     shown.textContent = [...outcomes, JSON.stringify(found, null, 2)].join("\n\n");
   } catch (error) {
-    shown.textContent = error instanceof Refused ? error.message : "The server does not answer; try again.";
+    shown.textContent = words(error);
   }
   shown.focus();
 }
@@ -102,28 +111,30 @@ export function askWithKey(root) {
   const [input, forget] = [form.elements.key, root.getElementById("forget")];
   const [said, shown] = [root.getElementById("key-said"), root.getElementById("private")];
   form.hidden = false;
-  const load = async () => {
+  // A key that is refused is forgotten. For a rival's model, or from a server that is away, it only has nothing to show.
+  const load = async (byHand) => {
     said.textContent = "";
     try {
       await show(model, shown);
-      forget.hidden = false;
     } catch (error) {
-      sessionStorage.removeItem(STORED);
       shown.replaceChildren();
-      said.textContent = error instanceof Refused ? error.message : "The server does not answer; try again.";
+      if (error.status === 401) sessionStorage.removeItem(STORED);
+      if (error.status !== 404 || byHand) said.textContent = words(error);
     }
+    forget.hidden = sessionStorage.getItem(STORED) === null;
   };
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     sessionStorage.setItem(STORED, input.value.trim());
     input.value = "";
-    load();
+    load(true);
   });
   forget.addEventListener("click", () => {
     sessionStorage.removeItem(STORED);
     shown.replaceChildren();
+    said.textContent = "";
     forget.hidden = true;
     input.focus();
   });
-  if (sessionStorage.getItem(STORED)) load();
+  if (sessionStorage.getItem(STORED)) load(false);
 }

@@ -34,6 +34,15 @@ function say(text) {
   document.getElementById("said").textContent = text;
 }
 
+// Who listens is told of what is overdue: its element stays, and its text is changed only when it is another.
+function tellLast(found) {
+  const [last, overdue] = [document.getElementById("last"), document.getElementById("overdue")];
+  if (!last) return;
+  if (found.last_instant) last.textContent = `${found.last_instant.slice(0, 19).replace("T", " ")} UTC`;
+  const text = found.overdue ? overdue.dataset.text : "";
+  if (overdue.textContent !== text) overdue.textContent = text;
+}
+
 function away(text) {
   if (connection.hidden || connection.textContent !== text) connection.textContent = text;
   connection.hidden = text === "";
@@ -68,6 +77,7 @@ async function poll() {
     ahead = Date.parse(found.now) - (sent + Date.now()) / 2;
     next = found.next_instant && Date.parse(found.next_instant);
     cadence = found.cadence_seconds;
+    tellLast(found);
     document.querySelector(".clock").classList.remove("waiting");
     if (main.dataset.status === "503") location.reload();
     else if ("stamp" in main.dataset && found[main.dataset.stampOf] !== main.dataset.stamp) await refresh(found.now);

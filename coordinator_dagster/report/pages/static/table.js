@@ -86,20 +86,21 @@ export function keepPlace(root) {
   const key = focus?.closest("th[data-key]")?.dataset.key;
   const id = focus?.closest("tr[data-id]")?.dataset.id;
   const own = focus?.id;
-  const isBox = focus?.classList.contains("box");
   const selection = focus?.tagName === "INPUT" ? [focus.selectionStart, focus.selectionEnd] : null;
-  const lefts = [...root.querySelectorAll(".box")].map((box) => box.scrollLeft);
+  const before = [...root.querySelectorAll(".box")];
+  const scrolled = before.map((box) => [box.scrollLeft, box.scrollTop]);
+  const inBox = before.indexOf(focus);
   const opened = [...root.querySelectorAll("[data-swap] details")].map((one) => one.open);
   const [x, y] = [scrollX, scrollY];
   return () => {
     [...root.querySelectorAll("[data-swap] details")].forEach((one, place) => (one.open = opened[place] ?? false));
     const boxes = [...root.querySelectorAll(".box")];
-    boxes.forEach((box, place) => (box.scrollLeft = lefts[place] ?? 0));
+    boxes.forEach((box, place) => ([box.scrollLeft, box.scrollTop] = scrolled[place] ?? [0, 0]));
     scrollTo(x, y);
     let target = null;
     if (key) target = root.querySelector(`th[data-key="${CSS.escape(key)}"] button`);
     else if (id) target = root.querySelector(`tr[data-id="${CSS.escape(id)}"] a, tr[data-id="${CSS.escape(id)}"] button`);
-    else if (isBox) target = boxes[0];
+    else if (inBox >= 0) target = boxes[inBox];
     else if (own && own !== "main") target = root.getElementById(own);
     target?.focus({ preventScroll: true });
     if (selection && target) target.setSelectionRange(...selection);
