@@ -119,7 +119,6 @@ def ask(client: httpx.Client, world: World, who: str, url: str) -> Iterator[Any]
     own = headers(world, who)
     answer = client.get(url, headers=own)
     yield answer
-    yield client.head(url, headers=own)
     if etag := answer.headers.get("etag"):
         yield client.get(url, headers={**own, "If-None-Match": etag})
         yield client.get(url, headers={**own, "If-None-Match": '"another"', "Range": "bytes=0-"})
