@@ -57,7 +57,7 @@ def _widget_faults(widget: Mapping[str, Any], rows: Mapping[str, Collection[str]
 
 
 def _names_of_column(column: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    native = _object(column.get("nativeConfiguration"))
+    native = as_object(column.get("nativeConfiguration"))
     if column.get("type") != "PROJECT" and native.get("type") != "gauge":
         yield "property", str(column.get("property"))
     yield from _named(native, "seriesConfig", "name")
@@ -66,18 +66,18 @@ def _names_of_column(column: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _names_of_widget(widget: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    native = _object(widget.get("nativeConfiguration"))
+    native = as_object(widget.get("nativeConfiguration"))
     yield "projectIdProperty", str(widget.get("projectIdProperty", "model_id"))
     for whole, key in (
         (native, "groupByProperty"),
         (native, "scopeProperty"),
-        (_object(native.get("xAxis")), "name"),
-        (_object(native.get("alertConfig")), "field"),
-        (_object(native.get("alertConfig")), "reasonField"),
+        (as_object(native.get("xAxis")), "name"),
+        (as_object(native.get("alertConfig")), "field"),
+        (as_object(native.get("alertConfig")), "reasonField"),
     ):
         if whole.get(key):
             yield key, str(whole[key])
-    yield from _named(_object(native.get("yAxis")), "series", "name")
+    yield from _named(as_object(native.get("yAxis")), "series", "name")
     yield from _named(native, "seriesConfig", "name")
     yield from _named(native, "filterConfig", "property")
 
@@ -85,8 +85,9 @@ def _names_of_widget(widget: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _named(whole: Mapping[str, Any], many: str, key: str) -> Iterator[tuple[str, str]]:
     several = whole.get(many)
     for one in several if isinstance(several, list) else []:
-        yield f"{many}.{key}", str(_object(one).get(key))
+        yield f"{many}.{key}", str(as_object(one).get(key))
 
 
-def _object(value: Any) -> Mapping[str, Any]:
+def as_object(value: Any) -> Mapping[str, Any]:
+    """An empty one for what is none."""
     return value if isinstance(value, Mapping) else {}

@@ -31,14 +31,7 @@ def _no_control_character(text: str) -> str:
 Moment = Annotated[AwareDatetime, AfterValidator(_plausible)]
 Name = Annotated[str, AfterValidator(_no_control_character)]
 ModelId = Annotated[Name, Path(max_length=LONGEST_ID, description="a model's id, as /reports/models lists it")]
-Limit = Annotated[
-    int,
-    Query(
-        ge=1,
-        le=MOST_ROWS,
-        description="rows; no instant or board is cut for it",
-    ),
-]
+Limit = Annotated[int, Query(ge=1, le=MOST_ROWS, description="rows; no instant or board is cut for it")]
 Before = Annotated[Moment | None, Query(description="only what is older: a next page, as the `Link` header has it")]
 
 

@@ -2,7 +2,7 @@
 
 import math
 import sys
-from typing import Any
+from typing import Any, TypeGuard
 
 import orjson
 
@@ -89,7 +89,7 @@ def is_score(value: Any) -> bool:
     return is_number(value) and abs(value) <= LARGEST_SCORE
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: Any) -> TypeGuard[int | float]:
     """A finite int or float; a boolean is none."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         return False

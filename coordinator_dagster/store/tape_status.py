@@ -9,17 +9,17 @@ from coordinator_dagster.store.database import Database
 from coordinator_dagster.store.gap_queries import STANDING
 
 NAME = "provider || '/' || asset || '/' || kind || '/' || granularity"
+OF_SERIES = "({0}.provider, {0}.asset, {0}.kind, {0}.granularity) = (s.provider, s.asset, s.kind, s.granularity)"
 SERIES = f"""
 select {NAME} as series, jsonb_array_length(meta_jsonb->'covered') as stretches, complete_through, last_event_ts,
-       (select count(*) from market_gaps g where (g.provider, g.asset, g.kind, g.granularity)
-            = (s.provider, s.asset, s.kind, s.granularity) and state in ('open', 'healing')) as standing_gaps,
+       (select count(*) from market_gaps g where {OF_SERIES.format("g")} and {STANDING}) as standing_gaps,
        arrival.median, arrival.slow
 from market_ingestion_state s
 cross join lateral (
     select percentile_cont(0.5) within group (order by lag) as median,
            percentile_cont(0.99) within group (order by lag) as slow
     from (select extract(epoch from known_at - event_end) * 1000 as lag from market_records m
-          where (m.provider, m.asset, m.kind, m.granularity) = (s.provider, s.asset, s.kind, s.granularity)
+          where {OF_SERIES.format("m")}
           order by ts_event desc limit :newest) newest
 ) arrival
 order by 1

@@ -8,7 +8,9 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
-from coordinator_dagster.report.pages.columns import Column, as_object, is_number, written
+from coordinator_dagster.report.names import as_object
+from coordinator_dagster.report.pages.columns import Column, written
+from coordinator_dagster.stages.numbers import is_number
 
 PER_SCOPE = 200  # forecasts drawn beside their truths
 BASIS_POINTS = 10_000

@@ -3,7 +3,10 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeGuard
+from typing import Any
+
+from coordinator_dagster.report.names import as_object
+from coordinator_dagster.stages.numbers import is_number
 
 # These are columns of every leaderboard here, whatever the schema says of them.
 OWN_TYPES = {"PROJECT", "MODEL", "USERNAME"}
@@ -41,15 +44,6 @@ def columns(schema: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -> 
     ]
     names = dict.fromkeys(name for entry in entries for name in entry["score"]["metrics"])
     return found or [Column(name, name, "", "decimal-3") for name in names]
-
-
-def as_object(value: Any) -> Mapping[str, Any]:
-    """An empty one for what is none."""
-    return value if isinstance(value, Mapping) else {}
-
-
-def is_number(value: Any) -> TypeGuard[int | float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 # A schema may be older than the checks of it: what is not as it must be is passed over.

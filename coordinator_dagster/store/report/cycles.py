@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from coordinator_dagster.store.database import Database
+from coordinator_dagster.store.report.boards import CURRENT
 from coordinator_dagster.store.report.newest_cycles import NEWEST, OF_CYCLE, Asked, Page, nth_newest
 
 # `offset 0`, for its order: joined, a server without statistics reads whole months.
@@ -16,7 +17,7 @@ cross join lateral (select model_id, scope_key, scope_jsonb, status from forecas
                     and (cast(:all as boolean) or f.model_id = any(:ids)) offset 0) f
 left join lateral (select status, score_value, score_success, score_failed_reason, score_scored_at from scores s
                    where {OF_CYCLE.format("s")} and s.model_id = f.model_id
-                     and s.version = (select version from slot_versions where current) offset 0) s on true
+                     and s.version = {CURRENT} offset 0) s on true
 order by c.performed_at, c.prediction_config_id, f.model_id
 """
 TRUTHS = f"""

@@ -5,9 +5,10 @@ from typing import Any
 
 from sqlalchemy import Row
 
+from coordinator_dagster.store import tape_status
 from coordinator_dagster.store.database import Database
 
-OF_SERIES = "(m.provider, m.asset, m.kind, m.granularity) = (s.provider, s.asset, s.kind, s.granularity)"
+OF_SERIES = tape_status.OF_SERIES.format("m")
 FEEDS = f"""
 select s.provider, s.asset, s.kind, s.granularity, coalesce(c.record_count, 0) as record_count, s.complete_through,
        s.updated_at, ends.oldest, ends.newest

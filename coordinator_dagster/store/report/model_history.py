@@ -9,9 +9,10 @@ from datetime import datetime
 from typing import Any
 
 from coordinator_dagster.store.database import Database
+from coordinator_dagster.store.report.newest_cycles import OF_CYCLE
 
 # `limit 1` keeps the planner from reading whole ranges of forecasts, of all models, for a join.
-NEWEST = """
+NEWEST = f"""
 with newest as materialized (
     select performed_at, prediction_config_id from cycles
     where performed_at <= least(cast(:until as timestamptz),
@@ -27,16 +28,15 @@ select f.performed_at, f.resolvable_at, f.prediction_config_id as config_id, f.s
        s.status as score_status, s.score_value, s.score_failed_reason
 from newest c
 cross join lateral (
-    select * from forecasts f where f.performed_at = c.performed_at
-       and f.prediction_config_id = c.prediction_config_id and f.model_id = :id limit 1
+    select * from forecasts f where {OF_CYCLE.format("f")} and f.model_id = :id limit 1
 ) f
 left join lateral (
-    select g.status, g.truth_jsonb from ground_truths g, shown where g.performed_at = c.performed_at
-       and g.prediction_config_id = c.prediction_config_id and g.version = shown.truth_version limit 1
+    select g.status, g.truth_jsonb from ground_truths g, shown where {OF_CYCLE.format("g")}
+       and g.version = shown.truth_version limit 1
 ) g on true
 left join lateral (
-    select s.status, s.score_value, s.score_failed_reason from scores s, shown where s.performed_at = c.performed_at
-       and s.prediction_config_id = c.prediction_config_id and s.model_id = :id and s.version = shown.version limit 1
+    select s.status, s.score_value, s.score_failed_reason from scores s, shown where {OF_CYCLE.format("s")}
+       and s.model_id = :id and s.version = shown.version limit 1
 ) s on true
 order by f.performed_at desc, f.prediction_config_id desc
 """

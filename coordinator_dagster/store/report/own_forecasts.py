@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from coordinator_dagster.store.database import Database
+from coordinator_dagster.store.report.boards import CURRENT
 from coordinator_dagster.store.report.newest_cycles import NEWEST, OF_CYCLE, Asked, Page, nth_newest
 
 LOOKED_AT = 5_000  # cycles at most for one page: a failure may be rare, and looking at one takes some microseconds
@@ -16,7 +17,7 @@ select f.performed_at, f.prediction_config_id, f.scope_key, f.scope_jsonb as sco
 from c
 cross join lateral (select * from forecasts f where {OF_CYCLE.format("f")} and f.model_id = :model offset 0) f
 left join lateral (select * from scores s where {OF_CYCLE.format("s")} and s.model_id = :model
-                     and s.version = (select version from slot_versions where current) offset 0) s on true
+                     and s.version = {CURRENT} offset 0) s on true
 where not :failed or f.status <> 'SUCCESS'
 order by c.performed_at desc fetch first :limit rows with ties
 """

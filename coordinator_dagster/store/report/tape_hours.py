@@ -6,14 +6,14 @@ from typing import Any
 
 from coordinator_dagster.store.database import Database
 from coordinator_dagster.store.gap_queries import STANDING
-from coordinator_dagster.store.tape_status import NAME
+from coordinator_dagster.store.tape_status import NAME, OF_SERIES
 
 WITHIN = "gap_end > :since and gap_start < :until"
 CANDLES = f"""
 select {NAME} as series, h.hour, h.candles from market_ingestion_state s
 cross join lateral (
     select date_bin('1 hour', ts_event, 'epoch') as hour, count(*) as candles from market_records m
-    where (m.provider, m.asset, m.kind, m.granularity) = (s.provider, s.asset, s.kind, s.granularity)
+    where {OF_SERIES.format("m")}
       and m.ts_event >= :since and m.ts_event < :until group by 1
 ) h
 where s.kind = 'candle'
