@@ -10,7 +10,19 @@ import typer
 from typer.core import TyperGroup
 
 COMMANDS = (
-    *("doctor", "validate", "verify", "replay", "leaderboard", "audit", "explain", "packs", "models", "order"),
+    *(
+        "doctor",
+        "validate",
+        "verify",
+        "replay",
+        "status",
+        "leaderboard",
+        "audit",
+        "explain",
+        "packs",
+        "models",
+        "order",
+    ),
     *("feed", "backfill", "tape", "expire", "postgres", "contest", "report", "keys", "demo", "dev", "live"),
 )
 

@@ -1,0 +1,93 @@
+"""What Dagster's own tables say of a competition: checks and jobs whose newest run failed. Nothing is made there."""
+
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Self
+
+from coordinator_dagster.competition import Competition
+from coordinator_dagster.health.readings import Dagster, FailedCheck, FailedRun
+from coordinator_dagster.store.database import Database
+
+if TYPE_CHECKING:  # Dagster takes a second to import, and may not be needed
+    import dagster as dg
+
+SINCE = timedelta(days=1)  # a job that failed before is old news
+
+
+@dataclass(frozen=True)
+class DagsterTables:
+    """Its runs and its events, as Dagster's own classes read them."""
+
+    runs: Any
+    events: Any
+
+    @classmethod
+    def of(cls, instance: "dg.DagsterInstance") -> Self:
+        return cls(instance.run_storage, instance.event_log_storage)
+
+    @classmethod
+    def find(cls, database: Database, competition: Competition) -> Self | None:
+        """Those at DAGSTER_POSTGRES_URL, or of DAGSTER_SCHEMA beside the competition; None: there are none (yet)."""
+        given, schema = os.environ.get("DAGSTER_POSTGRES_URL"), competition.settings.dagster_schema
+        if not given and not database.has(f"{schema}.asset_check_executions"):
+            return None
+        from dagster_postgres import DagsterPostgresStorage
+
+        from coordinator_dagster.dagster_storage import in_schema
+        from coordinator_dagster.store.database import with_driver
+
+        url = with_driver(given) if given else in_schema(database.url, schema)
+        storage = DagsterPostgresStorage(url, should_autocreate_tables=False)
+        return cls(storage.run_storage, storage.event_log_storage)
+
+    def read(self, competition: Competition) -> Dagster:
+        """The checks that failed when they were evaluated last, and the jobs whose newest run did."""
+        checks, checked = self._checks(competition)
+        return Dagster(checks, self._runs(competition), checked)
+
+    def _checks(self, competition: Competition) -> tuple[list[FailedCheck], datetime | None]:
+        import dagster as dg
+        from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus as Status
+
+        from coordinator_dagster.checks.asset_checks import CHECKS
+
+        keys = [dg.AssetCheckKey(dg.AssetKey([competition.schema, one.asset]), one.name) for one in CHECKS]
+        over, ended = {Status.FAILED, Status.SUCCEEDED}, []
+        for key, newest in self.events.get_latest_asset_check_execution_by_key(keys).items():
+            if newest.status in over:
+                ended.append(newest)
+            else:  # it is being evaluated: what counts is what was found before
+                ended += self.events.get_asset_check_execution_history(key, limit=1, status=over)
+        failed = [
+            FailedCheck(
+                one.key.asset_key.path[-1],
+                one.key.name,
+                one.event.dagster_event.asset_check_evaluation_data.severity.value,
+                _moment(one.create_timestamp),
+            )
+            for one in ended
+            if one.status is Status.FAILED
+        ]
+        last = max((one.create_timestamp for one in ended), default=None)
+        return sorted(failed, key=lambda one: (one.severity, one.check)), last and _moment(last)
+
+    def _runs(self, competition: Competition) -> list[FailedRun]:
+        import dagster as dg
+
+        from coordinator_dagster.sensors.failure import remedies
+
+        failed, ended = [], [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
+        since = datetime.now(UTC) - SINCE
+        for job in remedies(competition):
+            filters = dg.RunsFilter(job_name=job, statuses=ended, updated_after=since)
+            for record in self.runs.get_run_records(filters, limit=1):
+                run = record.dagster_run
+                if run.status is dg.DagsterRunStatus.FAILURE:
+                    at = _moment(record.end_time or record.update_timestamp.timestamp())
+                    failed.append(FailedRun(job.removeprefix(f"{competition.schema}_"), run.run_id, at))
+        return failed
+
+
+def _moment(stamp: Any) -> datetime:
+    return datetime.fromtimestamp(stamp, UTC)
