@@ -10,20 +10,9 @@ import typer
 from typer.core import TyperGroup
 
 COMMANDS = (
-    *(
-        "doctor",
-        "validate",
-        "verify",
-        "replay",
-        "status",
-        "leaderboard",
-        "audit",
-        "explain",
-        "packs",
-        "models",
-        "order",
-    ),
-    *("feed", "backfill", "tape", "expire", "postgres", "contest", "report", "keys", "demo", "dev", "live"),
+    *("doctor", "validate", "verify", "replay", "status", "leaderboard", "audit", "explain", "packs", "models"),
+    *("order", "feed", "backfill", "tape", "expire", "postgres", "contest", "report", "metrics", "keys", "demo"),
+    *("dev", "live"),
 )
 
 

@@ -1,6 +1,5 @@
 """`coordinator status`"""
 
-import importlib.metadata
 from contextlib import closing
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -11,9 +10,10 @@ import typer
 from coordinator_dagster.cli.console import console
 from coordinator_dagster.cli.status_screen import screen
 from coordinator_dagster.competition import Competition, read_competition
-from coordinator_dagster.health.judging import Finding, healthy, judge
+from coordinator_dagster.health.finding import Finding
+from coordinator_dagster.health.judging import healthy, judge
 from coordinator_dagster.health.look import Look
-from coordinator_dagster.health.readings import Readings
+from coordinator_dagster.health.readings import Readings, release
 
 
 def status(
@@ -49,8 +49,3 @@ def document(competition: Competition, readings: Readings, findings: list[Findin
         "findings": [asdict(one) for one in findings],
         "readings": asdict(readings),
     }
-
-
-def release() -> str:
-    """Which version of the coordinator this is."""
-    return importlib.metadata.version("coordinator-dagster")

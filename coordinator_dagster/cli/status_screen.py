@@ -1,6 +1,5 @@
 """The screen of `coordinator status`: the verdict, what is wrong and what to do, then the figures."""
 
-import importlib.metadata
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
@@ -10,8 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from coordinator_dagster.competition import Competition
-from coordinator_dagster.health.judging import Finding, healthy, span
-from coordinator_dagster.health.readings import Contest, Dagster, Readings, Worker
+from coordinator_dagster.health.finding import Finding, span
+from coordinator_dagster.health.judging import healthy
+from coordinator_dagster.health.readings import Contest, Dagster, Readings, Worker, release
 
 MOST_FINDINGS, MOST_SERIES = 6, 3
 MARKS = {"critical": ("✗", "bold red"), "warning": ("!", "yellow")}
@@ -52,8 +52,7 @@ def _finding(one: Finding) -> RenderableType:
 
 def _figures(competition: Competition, readings: Readings) -> Iterator[Line]:
     settings = competition.settings
-    release = importlib.metadata.version("coordinator-dagster")
-    yield "competition", f"{settings.competition}, {settings.mode}, pack {competition.pack.id}, coordinator {release}"
+    yield "competition", f"{settings.competition}, {settings.mode}, pack {competition.pack.id}, coordinator {release()}"
     yield "database", _database(competition, readings)
     if readings.contest is None:
         if readings.database and not readings.other_version:

@@ -44,7 +44,8 @@ class DagsterTables:
     def read(self, competition: Competition) -> Dagster:
         """The checks that failed when they were evaluated last, and the jobs whose newest run did."""
         checks, checked = self._checks(competition)
-        return Dagster(checks, self._runs(competition), checked)
+        age = (datetime.now(UTC) - checked).total_seconds() if checked else None
+        return Dagster(checks, self._runs(competition), checked, age)
 
     def _checks(self, competition: Competition) -> tuple[list[FailedCheck], datetime | None]:
         import dagster as dg

@@ -8,6 +8,7 @@ from coordinator_dagster.health.judging_contest import judge_contest
 from coordinator_dagster.health.readings import Dagster, Readings
 
 LOW_DISK, NO_DISK = 5e9, 1e9  # bytes
+UNCHECKED_SECONDS = 3 * 3600.0
 
 
 def judge(competition: Competition, readings: Readings) -> list[Finding]:
@@ -16,7 +17,9 @@ def judge(competition: Competition, readings: Readings) -> list[Finding]:
     if readings.contest:
         findings += judge_contest(readings.contest, competition.settings.mode == "live")
     if readings.dagster:
-        findings += _dagster(readings.dagster)
+        findings += [*_checks(readings.dagster), *_runs(readings.dagster)]
+        working = readings.contest is not None and readings.contest.due.working
+        findings += _unchecked(readings.dagster) if working else []
     return sorted(findings, key=lambda one: one.severity)
 
 
@@ -59,16 +62,29 @@ def _disk(readings: Readings) -> Iterator[Finding]:
         )
 
 
-def _dagster(found: Dagster) -> Iterator[Finding]:
-    for severity, kind in (("ERROR", "critical"), ("WARN", "warning")):
+def _checks(found: Dagster) -> Iterator[Finding]:
+    for severity in ("ERROR", "WARN"):
         if failed := [one for one in found.checks if one.severity == severity]:
             names = some([f"{one.check} of {one.asset}" for one in failed])
             yield Finding(
                 f"checks {severity}",
-                "critical" if kind == "critical" else "warning",
+                "critical" if severity == "ERROR" else "warning",
                 f"{len(failed)} asset checks failed with {severity}: {names}",
                 "the check's page in the UI lists windows and rows; `coordinator audit` prints the broken rules",
             )
+
+
+def _unchecked(found: Dagster) -> Iterator[Finding]:
+    if found.age is not None and found.age > UNCHECKED_SECONDS:
+        yield Finding(
+            "checks old",
+            "warning",
+            f"the asset checks were evaluated {span(found.age)} ago, and should be every hour",
+            "turn their schedule on in the UI; without the daemon nothing there runs",
+        )
+
+
+def _runs(found: Dagster) -> Iterator[Finding]:
     if found.runs:
         names = some([f"{one.job} (run {one.run[:8]})" for one in found.runs])
         yield Finding(
@@ -77,6 +93,3 @@ def _dagster(found: Dagster) -> Iterator[Finding]:
             f"the newest run failed of {names}",
             "the run's page in the UI says why; mend that and launch it again, live runs start by themselves",
         )
-
-
-__all__ = ["Finding", "healthy", "judge", "span"]

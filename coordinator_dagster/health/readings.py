@@ -1,8 +1,9 @@
 """What is read of a competition, before anybody judges it. Moments are UTC, spans are seconds."""
 
+import importlib.metadata
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
@@ -148,11 +149,13 @@ class FailedRun:
 
 @dataclass(frozen=True)
 class Dagster:
-    """What Dagster's tables say of the competition; `checked`: when its checks were evaluated last."""
+    """What Dagster's tables say of the competition; `checked`: when its checks were evaluated last, `age`: seconds
+    since; None: never."""
 
     checks: Sequence[FailedCheck] = ()
     runs: Sequence[FailedRun] = ()
     checked: datetime | None = None
+    age: float | None = None
 
 
 @dataclass(frozen=True)
@@ -168,4 +171,9 @@ class Readings:
     other_version: bool = False
     contest: Contest | None = None
     dagster: Dagster | None = None
-    disk_free: int = field(default=0)
+    disk_free: int = 0
+
+
+def release() -> str:
+    """Which version of the coordinator this is."""
+    return importlib.metadata.version("coordinator-dagster")
