@@ -21,8 +21,11 @@ from coordinator_dagster.jobs import checks_job, emission_job, loop_job, order_j
 from coordinator_dagster.live_job import live_job
 from coordinator_dagster.resources import runtime_resource
 from coordinator_dagster.retention_job import retention_job
+from coordinator_dagster.schedules.checks import checks_schedule
 from coordinator_dagster.schedules.retention import retention_schedule
+from coordinator_dagster.sensors.checks import checks_sensor
 from coordinator_dagster.sensors.failure import failure_sensor
+from coordinator_dagster.sensors.health import health_sensor
 from coordinator_dagster.sensors.kept import KeptRuntime
 from coordinator_dagster.sensors.live_runs import live_run_sensor
 from coordinator_dagster.sensors.watermark import watermark_sensor
@@ -47,26 +50,28 @@ def build_definitions(competition: Competition) -> dg.Definitions:
     for parameter in ("backfill_policy", "allow_nonexistent_upstream_partitions"):
         warnings.filterwarnings("ignore", f"Parameter `{parameter}`", dg.BetaWarning)
     loop, emission, retention = loop_job(competition), emission_job(competition), retention_job(competition)
-    live, kept = competition.settings.mode == "live", KeptRuntime(competition)
+    checks, live, kept = checks_job(competition), competition.settings.mode == "live", KeptRuntime(competition)
+    webhook = competition.settings.failure_webhook_url
     return dg.Definitions(
         assets=[asset(competition) for asset in ASSETS],
         asset_checks=[asset_checks(competition)],
         jobs=[
             loop,
             emission,
-            checks_job(competition),
+            checks,
             order_job(competition),
             retention,
             *([live_job(competition)] if live else []),
         ],
-        schedules=[retention_schedule(competition, retention)],
+        schedules=[retention_schedule(competition, retention), checks_schedule(competition, checks)],
         sensors=[
             *(
                 [live_run_sensor(competition, kept), watermark_sensor(competition, kept, loop, emission)]
                 if live
                 else []
             ),
-            *([failure_sensor(competition, webhook)] if (webhook := competition.settings.failure_webhook_url) else []),
+            *([failure_sensor(competition, webhook), checks_sensor(competition, webhook, checks)] if webhook else []),
+            *([health_sensor(competition, webhook)] if webhook and live else []),
         ],
         resources={"runtime": runtime_resource(competition)},
         # A step of its own process costs 3.6 s, more than the step.

@@ -67,8 +67,11 @@ def _figures(competition: Competition, readings: Readings) -> Iterator[Line]:
     yield "answers", _answers(contest)
     yield from _tape(contest, readings.now, settings.mode == "live")
     yield "settling", _settling(contest)
+    yield "board", _board(contest)
     yield "models", ", ".join(f"{n} {state}" for state, n in sorted(contest.states().items())) or "none yet"
-    yield "checks", _dagster(readings.dagster)
+    yield "checks", _checks(readings.dagster)
+    if readings.dagster:
+        yield "jobs", _jobs(readings.dagster)
 
 
 def _database(competition: Competition, readings: Readings) -> str:
@@ -136,18 +139,26 @@ def _tape(contest: Contest, now: datetime, live: bool) -> Iterator[Line]:
 
 
 def _settling(contest: Contest) -> str:
-    waiting = [(name, one) for name, one in contest.unsettled.items() if one.cycles]
-    parts = [f"{one.cycles} of {name} wait, {span(one.lag)} at most" for name, one in waiting] or ["nothing waits"]
+    waiting = sum(one.cycles for one in contest.unsettled.values())
+    longest = max((one.lag for one in contest.unsettled.values()), default=0.0)
+    return f"{waiting} cycles wait for their truth, {span(longest)} at most" if waiting else "nothing waits"
+
+
+def _board(contest: Contest) -> str:
     board = contest.board
-    if board:
-        state = "final" if board.final else "interim"
-        parts.append(f"board of {board.end:%m-%d %H:%M} ({state}) made {span(board.age)} ago")
-    return "; ".join([*parts, *([] if board else ["no board yet"])])
+    if board is None:
+        return "none yet"
+    return f"of {board.end:%Y-%m-%d %H:%M}, {'final' if board.final else 'interim'}, made {span(board.age)} ago"
 
 
-def _dagster(found: Dagster | None) -> str:
+def _checks(found: Dagster | None) -> str:
     if found is None:
         return "Dagster has no tables here yet"
-    checked = f"evaluated {found.checked:%m-%d %H:%M}" if found.checked else "not evaluated yet"
-    failed = f", {len(found.checks)} failed" if found.checks else ", all passed" if found.checked else ""
-    return f"{checked}{failed}; " + (f"{len(found.runs)} jobs failed last" if found.runs else "no job failed last")
+    if found.checked is None:
+        return "none evaluated yet"
+    failed = f"{len(found.checks)} failed" if found.checks else "all passed"
+    return f"{failed}, at {found.checked:%Y-%m-%d %H:%M}"
+
+
+def _jobs(found: Dagster) -> str:
+    return ", ".join(f"{one.job} failed at {one.at:%H:%M}" for one in found.runs) or "none failed"

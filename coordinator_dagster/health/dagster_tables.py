@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
 
+import psycopg2
+
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.health.readings import Dagster, FailedCheck, FailedRun
 from coordinator_dagster.store.database import Database
@@ -42,10 +44,19 @@ class DagsterTables:
         return cls(storage.run_storage, storage.event_log_storage)
 
     def read(self, competition: Competition) -> Dagster:
-        """The checks that failed when they were evaluated last, and the jobs whose newest run did."""
-        checks, checked = self._checks(competition)
+        """The checks that failed when they were evaluated last, and the jobs whose newest run did.
+
+        psycopg2's OperationalError when the server is away.
+        """
+        from dagster_postgres.utils import DagsterPostgresException
+
+        try:
+            checks, checked = self._checks(competition)
+            runs = self._runs(competition)
+        except DagsterPostgresException as error:  # Dagster's word for a server that is away
+            raise psycopg2.OperationalError(str(error)) from error
         age = (datetime.now(UTC) - checked).total_seconds() if checked else None
-        return Dagster(checks, self._runs(competition), checked, age)
+        return Dagster(checks, runs, checked, age)
 
     def _checks(self, competition: Competition) -> tuple[list[FailedCheck], datetime | None]:
         import dagster as dg

@@ -45,14 +45,14 @@ CHECKPOINTS, SPARE_SECONDS = 3, 120.0
 class Look:
     """Looks again and again, over connections that are kept."""
 
-    def __init__(self, competition: Competition, dagster: DagsterTables | None = None) -> None:
-        """`dagster`: where the caller has its tables open; else they are found."""
-        self.competition, self._dagster = competition, dagster
+    def __init__(self, competition: Competition) -> None:
+        self.competition = competition
         self._store: Store | None = None
         self._clock: Clock | None = None
+        self._dagster: DagsterTables | None = None
 
-    def take(self) -> Readings:
-        """How things stand now; some tens of milliseconds."""
+    def take(self, dagster: DagsterTables | None = None) -> Readings:
+        """How things stand now; some tens of milliseconds. `dagster`: its tables, where the caller has them open."""
         free = shutil.disk_usage(self.competition.home).free
         now = datetime.now(UTC)
         try:
@@ -65,11 +65,15 @@ class Look:
             revision = self._store.database.revision()
             other = revision not in (None, newest_revision())
             contest = read_contest(self.competition, self._store, now) if revision and not other else None
-            self._dagster = self._dagster or DagsterTables.find(self._store.database, self.competition)
-            dagster = self._dagster.read(self.competition) if self._dagster else None
+            tables = dagster or self._find_dagster(self._store.database)
+            said = tables.read(self.competition) if tables else None
         except (UserError, *DatabaseAway) as error:
             return Readings(now, away=first_line(error), disk_free=free)
-        return Readings(now, version, "", other, contest, dagster, free)
+        return Readings(now, version, "", other, contest, said, free)
+
+    def _find_dagster(self, database: Database) -> DagsterTables | None:
+        self._dagster = self._dagster or DagsterTables.find(database, self.competition)
+        return self._dagster
 
     def _server_is_there(self) -> bool:
         return self.competition.settings.database_url is not None or embedded_runs(self.competition.home)
