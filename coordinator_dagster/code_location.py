@@ -19,6 +19,7 @@ from coordinator_dagster.checks.asset_checks import asset_checks
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.jobs import checks_job, emission_job, loop_job, order_job
 from coordinator_dagster.live_job import live_job
+from coordinator_dagster.logs import log_within_dagster
 from coordinator_dagster.resources import runtime_resource
 from coordinator_dagster.retention_job import retention_job
 from coordinator_dagster.schedules.checks import checks_schedule
@@ -46,6 +47,7 @@ ASSETS: tuple[Callable[[Competition], dg.AssetsDefinition], ...] = (
 
 def build_definitions(competition: Competition) -> dg.Definitions:
     """Everything Dagster knows of one competition."""
+    log_within_dagster(competition)
     # These two parameters are beta and are what bulk backfills and neighbouring windows rest on.
     for parameter in ("backfill_policy", "allow_nonexistent_upstream_partitions"):
         warnings.filterwarnings("ignore", f"Parameter `{parameter}`", dg.BetaWarning)

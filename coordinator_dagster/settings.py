@@ -105,6 +105,7 @@ class Settings(BaseSettings):
     )
     sensors: bool = Field(True, description="live: start and settle by themselves, once the daemon runs")
     failure_webhook_url: SecretStr | None = Field(None, description="failed runs are posted there, as Slack takes it")
+    log_format: Literal["text", "json"] = Field("text", description="of what services print; json: an object a line")
     slot_version: str = Field("", description="change it to have everything scored anew")
 
     @field_validator("competition")

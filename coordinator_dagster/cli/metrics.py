@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 from prometheus_client import CollectorRegistry, start_http_server
 
-from coordinator_dagster.cli.console import console
 from coordinator_dagster.competition import read_competition
 from coordinator_dagster.errors import UserErrors
 from coordinator_dagster.health.look import Look
 from coordinator_dagster.health.metrics import StandingCollector
+from coordinator_dagster.logs import log_to_stderr, say
 from coordinator_dagster.ports import port_faults
 
 
@@ -27,13 +27,14 @@ def metrics(
     if faults := port_faults(host, port):
         raise UserErrors(faults)
     competition, ended = read_competition(), threading.Event()
+    log_to_stderr(competition)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
     with closing(Look(competition)) as look:
         registry = CollectorRegistry()
         registry.register(StandingCollector(competition, look))
         server, thread = start_http_server(port, host, registry)
-        console.print(f"metrics: http://{host}:{port}/metrics  (Ctrl-C ends it)", soft_wrap=True)
+        say(competition, f"metrics: http://{host}:{port}/metrics  (Ctrl-C ends it)")
         ended.wait()
         server.shutdown()
         thread.join()

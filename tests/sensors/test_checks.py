@@ -43,7 +43,7 @@ class World:
         sensor(
             dg.build_run_status_sensor_context(
                 sensor_name=sensor.name,
-                dagster_event=done.get_job_success_event(),
+                dagster_event=done.all_events[-1],
                 dagster_instance=self.instance,
                 dagster_run=done.dagster_run,
             )
