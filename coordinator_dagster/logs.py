@@ -7,7 +7,7 @@ The names are those of Dagster's own `--log-format json`: `timestamp` (UTC), `le
 import json
 import logging
 import sys
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any
 
 import structlog
@@ -23,7 +23,7 @@ TEXT = "%(asctime)s - %(name)s - %(levelname)s - %(message)s"
 OURS = ("coordinator", "coordinator_dagster")
 WHERE = {"competition", "run", "window", "model"}  # as in logging's `extra`
 OF_RUN = {"run": "run_id", "job": "job_name", "step": "step_key"}  # as Dagster notes it
-PARTITION = "dagster/partition"
+PARTITION, RANGE = "dagster/partition", "dagster/asset_partition_range_{}"
 HIDDEN = "(hidden)"
 Fields = MutableMapping[str, Any]
 
@@ -101,15 +101,24 @@ def _where(competition: Competition) -> Callable[[Any, str, Fields], Fields]:
     def add(_logger: Any, _method: str, fields: Fields) -> Fields:
         record = vars(fields["_record"])
         of_run = record.get("dagster_meta") or {}
-        window = (of_run.get("job_tags") or {}).get(PARTITION)
+        window = _windows(of_run.get("job_tags") or {})
         known = {"competition": name, "window": window}
         known |= {field: of_run.get(own) for field, own in OF_RUN.items()}
         known |= {one: record[one] for one in WHERE if one in record}
         fields["event"] = of_run.get("orig_message") or fields["event"]  # the other has run and job in it once more
         fields.update({one: value for one, value in known.items() if value is not None})
+        about = getattr(of_run.get("dagster_event"), "event_specific_data", None)
+        if error := getattr(about, "error", None):  # of a step that failed
+            fields["exception"] = error.to_string()
         return fields
 
     return add
+
+
+def _windows(tags: Mapping[str, str]) -> str | None:
+    """The window of a run, or its first and last one."""
+    first, last = (tags.get(RANGE.format(which)) for which in ("start", "end"))
+    return tags.get(PARTITION) or (f"{first} … {last}" if first and last else None)
 
 
 def secrets_of(settings: Settings) -> list[str]:
