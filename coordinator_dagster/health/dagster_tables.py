@@ -87,15 +87,19 @@ class DagsterTables:
     def _runs(self, competition: Competition) -> list[FailedRun]:
         import dagster as dg
 
+        from coordinator_dagster.live_job import live_job_name
         from coordinator_dagster.sensors.failure import remedies
 
-        failed, ended = [], [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
+        status, failed = dg.DagsterRunStatus, []
+        ended = [status.SUCCESS, status.FAILURE, status.CANCELED]
         since = datetime.now(UTC) - SINCE
         for job in remedies(competition):
-            filters = dg.RunsFilter(job_name=job, statuses=ended, updated_after=since)
+            # A live run goes on for an hour: one that works is as good as one that has ended well.
+            works = [status.STARTED] if job == live_job_name(competition) else []
+            filters = dg.RunsFilter(job_name=job, statuses=[*ended, *works], updated_after=since)
             for record in self.runs.get_run_records(filters, limit=1):
                 run = record.dagster_run
-                if run.status is dg.DagsterRunStatus.FAILURE:
+                if run.status is status.FAILURE:
                     at = _moment(record.end_time or record.update_timestamp.timestamp())
                     failed.append(FailedRun(job.removeprefix(f"{competition.schema}_"), run.run_id, at))
         return failed

@@ -101,6 +101,16 @@ def test_the_jobs_whose_newest_run_failed_are_read(competition: Callable[..., Co
         assert DagsterTables.of(instance).read(made).runs == []
 
 
+def test_a_live_run_that_works_again_is_as_good_as_one_that_ended(competition: Callable[..., Competition]) -> None:
+    made = competition(mode="live")
+    job = build_definitions(made).resolve_job_def(f"{made.schema}_live")
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.create_run_for_job(job, status=dg.DagsterRunStatus.FAILURE)
+        assert [one.job for one in DagsterTables.of(instance).read(made).runs] == ["live"]
+        instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
+        assert DagsterTables.of(instance).read(made).runs == []
+
+
 @pytest.mark.parametrize(("settings", "on"), [({}, True), ({"sensors": "false"}, False), ({"mode": "replay"}, False)])
 def test_the_checks_run_by_themselves_where_it_is_live(
     competition: Callable[..., Competition], webhook: Webhook, settings: dict[str, str], on: bool
