@@ -6,8 +6,6 @@ import pytest
 
 WANTED = os.environ.get("COORDINATOR_TEST_PRODUCTION") == "1"
 SKIP = pytest.mark.skipif(not WANTED, reason="takes minutes: `make production`")
-    os.environ.get("COORDINATOR_TEST_PRODUCTION") != "1", reason="takes minutes: `make production`"
-)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
