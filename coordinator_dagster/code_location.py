@@ -25,6 +25,7 @@ from coordinator_dagster.retention_job import retention_job
 from coordinator_dagster.schedules.checks import checks_schedule
 from coordinator_dagster.schedules.retention import retention_schedule
 from coordinator_dagster.sensors.checks import checks_sensor
+from coordinator_dagster.sensors.dead_runs import dead_run_sensor
 from coordinator_dagster.sensors.failure import failure_sensor
 from coordinator_dagster.sensors.health import health_sensor
 from coordinator_dagster.sensors.kept import KeptRuntime
@@ -52,21 +53,16 @@ def build_definitions(competition: Competition) -> dg.Definitions:
     for parameter in ("backfill_policy", "allow_nonexistent_upstream_partitions"):
         warnings.filterwarnings("ignore", f"Parameter `{parameter}`", dg.BetaWarning)
     loop, emission, retention = loop_job(competition), emission_job(competition), retention_job(competition)
-    checks, live, kept = checks_job(competition), competition.settings.mode == "live", KeptRuntime(competition)
-    webhook = competition.settings.failure_webhook_url
+    checks, webhook = checks_job(competition), competition.settings.failure_webhook_url
+    batch = [loop, emission, checks, order_job(competition), retention]
+    live, kept = competition.settings.mode == "live", KeptRuntime(competition)
     return dg.Definitions(
         assets=[asset(competition) for asset in ASSETS],
         asset_checks=[asset_checks(competition)],
-        jobs=[
-            loop,
-            emission,
-            checks,
-            order_job(competition),
-            retention,
-            *([live_job(competition)] if live else []),
-        ],
+        jobs=[*batch, *([live_job(competition)] if live else [])],
         schedules=[retention_schedule(competition, retention), checks_schedule(competition, checks)],
         sensors=[
+            dead_run_sensor(competition, kept, {job.name for job in batch}),
             *(
                 [live_run_sensor(competition, kept), watermark_sensor(competition, kept, loop, emission)]
                 if live

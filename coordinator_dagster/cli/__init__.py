@@ -11,8 +11,8 @@ from typer.core import TyperGroup
 
 COMMANDS = (
     *("doctor", "validate", "verify", "replay", "status", "leaderboard", "audit", "explain", "packs", "models"),
-    *("order", "feed", "backfill", "tape", "expire", "postgres", "contest", "report", "metrics", "keys", "demo"),
-    *("dev", "live"),
+    *("order", "feed", "backfill", "tape", "expire", "slots", "postgres", "contest", "report", "metrics", "keys"),
+    *("demo", "dev", "live"),
 )
 
 

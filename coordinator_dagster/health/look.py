@@ -27,9 +27,10 @@ from coordinator_dagster.live.leasing import CLAIM, WORK
 from coordinator_dagster.live.patience import first_line
 from coordinator_dagster.packs import PredictionConfig
 from coordinator_dagster.schedule import Schedule
-from coordinator_dagster.store.database import Database, DatabaseAway, newest_revision
+from coordinator_dagster.store.database import Database, DatabaseAway
 from coordinator_dagster.store.embedded import embedded_runs
 from coordinator_dagster.store.health import HealthTable
+from coordinator_dagster.store.migrating import newest_revision
 from coordinator_dagster.store.report.board_history import BoardHistory
 from coordinator_dagster.store.store import Store, database_url
 from slots.market import Series
