@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from coordinator_dagster.competition import Competition
-from coordinator_dagster.health.finding import Finding, span
+from coordinator_dagster.health.finding import Finding, many, span
 from coordinator_dagster.health.judging import healthy
 from coordinator_dagster.health.readings import Contest, Dagster, Readings, Worker, release
 
@@ -132,7 +132,7 @@ def _tape(contest: Contest, now: datetime, live: bool) -> Iterator[Line]:
         through = f"{one.through:%H:%M:%S}" if one.through and one.through.date() == now.date() else f"{one.through}"
         known = f"through {through}" if one.through else "nothing yet"
         behind = f", {span(one.behind)} behind" if live and one.behind is not None else ""
-        gaps = f", {one.gaps} gaps" if one.gaps else ""
+        gaps = f", {many(one.gaps, 'gap')}" if one.gaps else ""
         yield "" if place else "tape", f"{one.series} {known}{behind}{gaps}"
     if more := contest.tape[MOST_SERIES:]:
         yield "", f"and {len(more)} more series that are less behind"
@@ -141,7 +141,7 @@ def _tape(contest: Contest, now: datetime, live: bool) -> Iterator[Line]:
 def _settling(contest: Contest) -> str:
     waiting = sum(one.cycles for one in contest.unsettled.values())
     longest = max((one.lag for one in contest.unsettled.values()), default=0.0)
-    return f"{waiting} cycles wait for their truth, {span(longest)} at most" if waiting else "nothing waits"
+    return f"{many(waiting, 'cycle')} without a truth yet, for {span(longest)} at most" if waiting else "nothing waits"
 
 
 def _board(contest: Contest) -> str:

@@ -25,6 +25,11 @@ def span(seconds: float) -> str:
     return f"{seconds / 86_400:.0f} days"
 
 
+def many(count: int, word: str) -> str:
+    """1 cycle, 2 cycles."""
+    return f"{count} {word}{'' if count == 1 else 's'}"
+
+
 def some(names: list[str], most: int = 3) -> str:
     """The first of them, and how many more there are."""
     more = f" and {len(names) - most} more" if len(names) > most else ""

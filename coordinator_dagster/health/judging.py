@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from coordinator_dagster.competition import Competition
-from coordinator_dagster.health.finding import Finding, some, span
+from coordinator_dagster.health.finding import Finding, many, some, span
 from coordinator_dagster.health.judging_contest import judge_contest
 from coordinator_dagster.health.readings import Dagster, Readings
 
@@ -69,7 +69,7 @@ def _checks(found: Dagster) -> Iterator[Finding]:
             yield Finding(
                 f"checks {severity}",
                 "critical" if severity == "ERROR" else "warning",
-                f"{len(failed)} asset checks failed with {severity}: {names}",
+                f"{many(len(failed), 'asset check')} failed with {severity}: {names}",
                 "the check's page in the UI lists windows and rows; `coordinator audit` prints the broken rules",
             )
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from coordinator_dagster.health.finding import Finding, some, span
+from coordinator_dagster.health.finding import Finding, many, some, span
 from coordinator_dagster.health.readings import Contest, Due
 
 OVERDUE_CADENCES, OVERDUE_SECONDS = 2, 60.0  # so long after its instant nobody performs a cycle any more
@@ -57,11 +57,12 @@ def _cycles(contest: Contest) -> Iterator[Finding]:
         )
     every = contest.every
     if every.missed:
+        lately = f", {every.missed_lately} of them in the last 10 minutes" if every.missed_lately else ""
         yield Finding(
             "missed",
             "critical" if every.missed_lately else "warning",
-            f"{every.missed} of {every.performed + every.missed} cycles of the last hour were MISSED, "
-            f"{every.missed_lately} of them in the last 10 minutes; most often: {every.reason}",
+            f"{every.missed} of {every.performed + every.missed} cycles of the last hour were MISSED"
+            f"{lately}; most often: {every.reason}",
             "`cycles.reason` says why; charged to nobody, and gone for good",
         )
     for config, one in contest.by_config.items():
@@ -140,8 +141,8 @@ def _settling(contest: Contest) -> Iterator[Finding]:
             yield Finding(
                 f"settling {config}",
                 "critical" if one.lag > max(limit, STUCK_SECONDS) else "warning",
-                f"{one.cycles} cycles of {config} wait for their truth, the oldest for {span(one.lag)} "
-                f"(within {span(limit)} when all is well)",
+                f"{many(one.cycles, 'cycle')} of {config} could have a truth and have none, the oldest for "
+                f"{span(one.lag)} ({span(limit)} at most when all is well)",
                 "`coordinator tape`: a truth waits for its series; else the watermark sensor's last look in the UI",
             )
 
@@ -176,7 +177,8 @@ def _models(contest: Contest) -> Iterator[Finding]:
         yield Finding(
             "failing",
             "warning",
-            f"{len(failing)} models answered less than half in the last hour: {some([one.name for one in failing])}",
+            f"{many(len(failing), 'model')} answered less than half in the last hour: "
+            f"{some([one.name for one in failing])}",
             "`coordinator models log ID`; the check `health` in the UI has their failures",
         )
     if contest.due.working and contest.last and not taking_part:

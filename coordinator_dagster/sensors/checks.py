@@ -5,6 +5,7 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 from pydantic import SecretStr
 
 from coordinator_dagster.competition import Competition
+from coordinator_dagster.health.finding import many
 from coordinator_dagster.webhook import post
 
 REMEDY = (
@@ -27,7 +28,7 @@ def checks_sensor(competition: Competition, webhook: SecretStr, job: dg.JobDefin
     def sensor(context: dg.RunStatusSensorContext) -> None:
         if turned := _turned_bad(context.instance, context.dagster_run.run_id):
             name = competition.settings.competition
-            lines = [f"{name}: {len(turned)} asset checks have turned bad", *map(_line, turned)]
+            lines = [f"{name}: {many(len(turned), 'asset check')} turned bad", *map(_line, turned)]
             post(webhook, "\n".join([*lines, f"What to do: {REMEDY}"]))
 
     return sensor
@@ -61,8 +62,9 @@ def _was_bad(instance: dg.DagsterInstance, key: dg.AssetCheckKey, run_id: str) -
 
 def _line(one: dg.AssetCheckEvaluation) -> str:
     """Which check of which asset, and how many rows in which windows."""
-    shown = {name: one.metadata[name].value for name in ("failing_rows", "failing_windows") if name in one.metadata}
-    detail = f": {shown['failing_rows']} rows" if "failing_rows" in shown else ""
-    windows = str(shown.get("failing_windows", "")).split(", ")
-    detail += f" in {windows[0]}{f' and {len(windows) - 1} more windows' if windows[1:] else ''}" if windows[0] else ""
+    rows, windows = (one.metadata.get(name) for name in ("failing_rows", "failing_windows"))
+    detail = f": {rows.value} failing rows" if rows else ""
+    if windows:
+        first, *more = str(windows.value).split(", ")
+        detail += f" in {first}" + (f" and {many(len(more), 'window')} more" if more else "")
     return f"{one.check_name} of {one.asset_key.path[-1]}{detail}"

@@ -68,7 +68,7 @@ def test_a_check_that_turns_bad_is_told_once_and_again_when_it_has_passed(
         world.check()
         [body] = webhook.bodies
         lines = body["text"].splitlines()
-        assert lines[0].endswith("asset checks have turned bad")
+        assert lines[0].endswith("asset checks turned bad")
         assert any(
             line.startswith("rank_agrees_with_metric of leaderboard: ") and " rows in " in line for line in lines
         )
