@@ -6,14 +6,16 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
 
 import psycopg2
+from sqlalchemy import create_engine, inspect
 
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.health.readings import Dagster, FailedCheck, FailedRun
-from coordinator_dagster.store.database import Database
+from coordinator_dagster.store.database import Database, with_driver
 
 if TYPE_CHECKING:  # Dagster takes a second to import, and may not be needed
     import dagster as dg
 
+TABLE = "asset_check_executions"
 SINCE = timedelta(days=1)  # a job that failed before is old news
 
 
@@ -32,12 +34,11 @@ class DagsterTables:
     def find(cls, database: Database, competition: Competition) -> Self | None:
         """Those at DAGSTER_POSTGRES_URL, or of DAGSTER_SCHEMA beside the competition; None: there are none (yet)."""
         given, schema = os.environ.get("DAGSTER_POSTGRES_URL"), competition.settings.dagster_schema
-        if not given and not database.has(f"{schema}.asset_check_executions"):
+        if not (_has(with_driver(given), TABLE) if given else database.has(f"{schema}.{TABLE}")):
             return None
         from dagster_postgres import DagsterPostgresStorage
 
         from coordinator_dagster.dagster_storage import in_schema
-        from coordinator_dagster.store.database import with_driver
 
         url = with_driver(given) if given else in_schema(database.url, schema)
         storage = DagsterPostgresStorage(url, should_autocreate_tables=False)
@@ -103,6 +104,14 @@ class DagsterTables:
                     at = _moment(record.end_time or record.update_timestamp.timestamp())
                     failed.append(FailedRun(job.removeprefix(f"{competition.schema}_"), run.run_id, at))
         return failed
+
+
+def _has(url: str, table: str) -> bool:
+    engine = create_engine(url)
+    try:
+        return inspect(engine).has_table(table)
+    finally:
+        engine.dispose()
 
 
 def _moment(stamp: Any) -> datetime:

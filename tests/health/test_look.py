@@ -16,6 +16,7 @@ from coordinator_dagster.health.readings import Readings
 from coordinator_dagster.live.leasing import WORK, claim_of
 from coordinator_dagster.runners.base import Answer
 from coordinator_dagster.runtime import Runtime
+from coordinator_dagster.store.store import open_as_it_stands
 from tests.live.performing import perform_live
 from tests.original_faults.conftest import small_inputs  # noqa: F401
 from tests.original_faults.world import MINUTE, START, always, opened, settle
@@ -164,6 +165,19 @@ def test_an_embedded_server_is_not_started(competition: Make, tmp_path: Path) ->
     with closing(Look(made)) as look:
         assert "does not run" in look.take().away
     assert not (tmp_path / ".coordinator" / "postgres").exists()
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_tables_without_configs_and_without_dagsters_are_read(
+    competition: Make, database_url: str, monkeypatch: pytest.MonkeyPatch, given: bool
+) -> None:
+    made = competition(mode="live", dagster_schema="nothing_there")
+    if given:
+        monkeypatch.setenv("DAGSTER_POSTGRES_URL", f"{database_url}?options=-csearch_path%3Dnothing_there")
+    open_as_it_stands(made).close()
+    with closing(Look(made)) as look:
+        readings = look.take()
+    assert readings.database and readings.contest and readings.dagster is None and not readings.contest.due.working
 
 
 def test_nothing_is_made_where_nothing_is(competition: Make) -> None:
