@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 COMMANDS = (
     *("doctor", "validate", "verify", "replay", "leaderboard", "audit", "explain", "packs", "models", "order"),
     *("feed", "backfill", "tape", "expire", "slots", "postgres", "contest", "report", "keys", "demo", "dev", "live"),
+    *("backup", "restore"),
 )
 
 

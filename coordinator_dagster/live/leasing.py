@@ -49,8 +49,10 @@ async def keep(leases: LeaseTable, name: str, holder: str, tell: Tell, executor:
         await asyncio.sleep(RENEW_SECONDS)
         lease = await patiently(tell, executor, leases.renew, name, holder)
         if lease is None:
+            other = await patiently(tell, executor, leases.read, name)
             raise LeaseLost(
-                f"another run has taken the lease {name!r}: it had not been renewed for {EXPIRE_SECONDS:g} s"
+                f"{other.holder if other else 'somebody'} has taken the lease {name!r}: another run, where it had not "
+                f"been renewed for {EXPIRE_SECONDS:g} s, or a restore, which tells every run to end"
             )
         if why := lease.dismissed:
             raise Dismissed(why)

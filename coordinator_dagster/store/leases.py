@@ -1,5 +1,6 @@
 """`leases`: who works now. A lease is renewed every few seconds and free again once it has run out."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,6 +14,8 @@ RENEW_SECONDS = 2.0
 EXPIRE_SECONDS = 10.0
 # The server's clock decides, for all machines alike; real seconds, whatever clock the competition follows.
 UNTIL = f"clock_timestamp() + interval '{EXPIRE_SECONDS} seconds'"
+SEIZED_UNTIL = "clock_timestamp() + interval '30 seconds'"
+NEVER = "timestamptz 'epoch'"  # who waits for a lease that is renewed gives up
 # Leases run out while the server is away: their holders find it again first, for they renew and try more often.
 LONG_UP = f"pg_postmaster_start_time() < clock_timestamp() - interval '{2 * RENEW_SECONDS} seconds'"
 
@@ -98,6 +101,49 @@ class LeaseTable:
         with self._database.transaction() as connection:
             connection.execute(
                 text("delete from leases where name = :name and holder = :holder"), {"name": name, "holder": holder}
+            )
+
+    def seize(self, names: Sequence[str], holder: str, others: bool) -> list[str]:
+        """Take these leases, and all `others` that are alive, from whoever has them; who had one that was alive.
+
+        Held by `holder` they last longer than its renewals take, and do not show them.
+        """
+        which = "true" if others else "name = any(cast(:names as text[]))"
+        with self._database.transaction() as connection:
+            lost = connection.execute(
+                text(
+                    f"select distinct holder from leases where {which} and expires_at > clock_timestamp() "
+                    "and holder <> :holder"
+                ),
+                {"names": list(names), "holder": holder},
+            ).scalars()
+            had = sorted(lost)
+            connection.execute(
+                text(
+                    "insert into leases as l (name, holder, acquired_at, renewed_at, expires_at) "
+                    f"select name, :holder, clock_timestamp(), {NEVER}, {SEIZED_UNTIL} from ("
+                    " select unnest(cast(:names as text[])) as name"
+                    f" union select name from leases where {which} and expires_at > clock_timestamp()) as n order by 1 "
+                    "on conflict (name) do update set holder = :holder, expires_at = excluded.expires_at, "
+                    f" renewed_at = {NEVER}, acquired_at = case when l.holder = :holder then l.acquired_at "
+                    " else excluded.acquired_at end"
+                ),
+                {"names": list(names), "holder": holder},
+            )
+        return had
+
+    def release_all(self, holder: str, name: str, meta: dict[str, Any]) -> None:
+        """Let go of everything at once; `meta` is for who takes that name, the others are gone."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                text("delete from leases where holder = :holder and name <> :name"), {"holder": holder, "name": name}
+            )
+            connection.execute(
+                text(
+                    "update leases set expires_at = clock_timestamp(), meta_jsonb = cast(:meta as jsonb) "
+                    "where holder = :holder and name = :name"
+                ),
+                {"holder": holder, "name": name, "meta": orjson.dumps(meta).decode()},
             )
 
     def read(self, name: str) -> Lease | None:
