@@ -17,10 +17,12 @@ from coordinator_dagster.assets.scores import scores
 from coordinator_dagster.assets.tape_archive import tape_archive
 from coordinator_dagster.checks.asset_checks import asset_checks
 from coordinator_dagster.competition import Competition
+from coordinator_dagster.housekeeping_job import housekeeping_job
 from coordinator_dagster.jobs import checks_job, emission_job, loop_job, order_job
-from coordinator_dagster.live_job import live_job
+from coordinator_dagster.live_job import live_job, live_job_name
 from coordinator_dagster.resources import runtime_resource
 from coordinator_dagster.retention_job import retention_job
+from coordinator_dagster.schedules.housekeeping import housekeeping_schedule
 from coordinator_dagster.schedules.retention import retention_schedule
 from coordinator_dagster.sensors.dead_runs import dead_run_sensor
 from coordinator_dagster.sensors.failure import failure_sensor
@@ -49,12 +51,14 @@ def build_definitions(competition: Competition) -> dg.Definitions:
         warnings.filterwarnings("ignore", f"Parameter `{parameter}`", dg.BetaWarning)
     loop, emission, retention = loop_job(competition), emission_job(competition), retention_job(competition)
     batch = [loop, emission, checks_job(competition), order_job(competition), retention]
+    housekeeping = housekeeping_job(competition, [*(job.name for job in batch), live_job_name(competition)])
+    batch.append(housekeeping)
     live, kept = competition.settings.mode == "live", KeptRuntime(competition)
     return dg.Definitions(
         assets=[asset(competition) for asset in ASSETS],
         asset_checks=[asset_checks(competition)],
         jobs=[*batch, *([live_job(competition)] if live else [])],
-        schedules=[retention_schedule(competition, retention)],
+        schedules=[retention_schedule(competition, retention), housekeeping_schedule(competition, housekeeping)],
         sensors=[
             dead_run_sensor(competition, kept, {job.name for job in batch}),
             *(

@@ -43,7 +43,7 @@ async def claim(leases: LeaseTable, window: Window, holder: str, tell: Tell, exe
 async def keep(leases: LeaseTable, name: str, holder: str, tell: Tell, executor: Executor) -> None:
     """Renew for ever. Dismissed when asked to make way; LeaseLost when somebody else took it.
 
-    The latter was possible as this run was away for over EXPIRE_SECONDS.
+    The latter was possible as this run was away for over EXPIRE_SECONDS; or it is a restore, which takes what it wants.
     """
     while True:
         await asyncio.sleep(RENEW_SECONDS)
