@@ -13,6 +13,7 @@ NEED = (
 WHOLES = (
     "select c.relname from pg_class c join pg_stat_user_tables s on s.relid = c.oid "
     "where c.relkind = 'p' and s.schemaname = current_schema() "
+    "and exists (select from pg_inherits where inhparent = c.oid) "
     f"and greatest(s.last_analyze, s.last_autoanalyze, '-infinity') < now() - interval '{ANALYZE_AGAIN}' order by 1"
 )
 

@@ -1,6 +1,5 @@
 """Competitions to save, and what they hold."""
 
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -12,15 +11,15 @@ from coordinator_dagster.competition import Competition
 from coordinator_dagster.replay import replay
 from coordinator_dagster.runtime import open_runtime
 from tests.live.conftest import live, venue  # noqa: F401  fixtures
+from tests.production.conftest import SKIP
 
 TABLES = "select relname from pg_class where relkind in ('r', 'p') and relnamespace = cast(:schema as regnamespace)"
-LONG = pytest.mark.skipif(os.environ.get("COORDINATOR_TEST_PRODUCTION") != "1", reason="takes long: `make production`")
 Run = Callable[..., tuple[int, str]]
 
 
 def production(test: Any) -> Any:
     """One of the longer proofs."""
-    return pytest.mark.production(LONG(test))
+    return pytest.mark.production(SKIP(test))
 
 
 @pytest.fixture

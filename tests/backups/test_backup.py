@@ -10,11 +10,14 @@ from pathlib import Path
 
 import psutil
 import pytest
+from alembic import command
 
 from coordinator_dagster.audit import audit
 from coordinator_dagster.backups import programs
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.runtime import open_runtime
+from coordinator_dagster.store import migrating
+from coordinator_dagster.store.backups import BackupTable
 from tests.backups.conftest import Run, content, production
 
 COORDINATOR = "from coordinator_dagster.cli import main; main()"
@@ -125,6 +128,37 @@ def test_what_does_not_fit_is_said_at_once(
         "was begun with",
     ):
         assert fault in said, said
+
+
+def test_an_older_release_s_backup_is_brought_up_to_date(begun: Competition, tmp_path: Path, run: Run) -> None:
+    """Of a revision that had no place for what a backup says of itself."""
+    file, url = tmp_path / "old.dump", begun.settings.database_url
+    assert url
+    with open_runtime(begun) as runtime:
+        with runtime.store.database.transaction() as connection:
+            connection.exec_driver_sql(f"drop schema {begun.schema} cascade")
+            connection.exec_driver_sql(f"create schema {begun.schema}")
+            config = migrating._config()
+            config.attributes.update(connection=connection, schema=begun.schema)
+            command.upgrade(config, "0008")
+            connection.exec_driver_sql(f"set search_path = {begun.schema}")
+            connection.exec_driver_sql(
+                "insert into competition (mode, start, \"window\") values ('replay', '2026-01-05 00:00Z', 'hour')"
+            )
+            connection.exec_driver_sql(
+                "insert into models (id, name, deployment_identifier, player_id, player_name) "
+                "values ('ada', 'Ada', '1', 'p', 'P')"
+            )
+        subprocess.run(["pg_dump", "-Fc", "-n", begun.schema, "-f", file, url.get_secret_value()], check=True)
+        with runtime.store.database.transaction() as connection:
+            connection.exec_driver_sql(f"drop schema {begun.schema} cascade")
+    code, said = run("restore", file, "--yes")
+    assert (code, "by an older release" in said, "revision 0008" in said) == (0, True, True), said
+    with open_runtime(begun) as runtime:
+        database = runtime.store.database
+        assert database.revision() == migrating.newest_revision() > "0008"
+        assert [row.name for row in database.read("select name from models")] == ["Ada"]
+        assert BackupTable(database).last_restored()
 
 
 def test_a_view_of_others_keeps_it_from_going(begun: Competition, tmp_path: Path, run: Run) -> None:

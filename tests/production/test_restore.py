@@ -1,6 +1,5 @@
 """A whole `coordinator live`, saved and brought back with its sensors, daemon and runs at work."""
 
-import os
 import subprocess
 import time
 from datetime import datetime
@@ -13,12 +12,7 @@ from tests.kills.conftest import instance, stored  # noqa: F401  fixtures
 from tests.kills.instance import COORDINATOR, Instance
 from tests.kills.stored import Stored
 
-pytestmark = [
-    pytest.mark.production,
-    pytest.mark.venue,
-    pytest.mark.timeout(600),
-    pytest.mark.skipif(os.environ.get("COORDINATOR_TEST_PRODUCTION") != "1", reason="takes long: `make production`"),
-]
+pytestmark = [pytest.mark.production, pytest.mark.venue, pytest.mark.timeout(600)]
 BACK_SECONDS = 120  # a run is launched by the sensor, and starts its models
 
 
