@@ -27,8 +27,7 @@ class Hold:
 
     def __init__(self, leases: LeaseTable, holder: str, claims: Callable[[], list[str]], there: bool) -> None:
         self._leases, self.holder, self._claims, self.there = leases, holder, claims, there
-        self._lock, self._over = threading.Lock(), threading.Event()
-        self.replaced = False  # who works in the new tables is not in the way
+        self._over = threading.Event()
         self._ended: dict[str, float] = {}  # who was at work, and until when it may not have noticed
 
     @property
@@ -38,10 +37,8 @@ class Hold:
 
     def seize(self) -> None:
         """Take every lease that is alive, and those that the next runs need."""
-        if not self.there:
-            return
-        with self._lock:
-            for run in self._leases.seize(self.names, self.holder, others=not self.replaced):
+        if self.there:
+            for run in self._leases.seize(self.names, self.holder):
                 self._ended[run] = time.monotonic() + EXPIRE_SECONDS
 
     @contextmanager
@@ -58,18 +55,18 @@ class Hold:
     def _keep(self) -> None:
         while not self._over.wait(RENEW_SECONDS):
             try:
-                self.seize()
+                if self.there:  # who else comes keeps its own: it is found when the tables are to be replaced
+                    self._leases.hold(self.names, self.holder)
             except DatabaseAway:
                 continue  # it lasts longer than the server takes to come back, or all begin anew
 
     def wait(self, statuses: Statuses, told: Callable[[str], None]) -> None:
-        """Until nobody works any more: Dagster says so, or they had time to notice. UserError where one does not."""
+        """Tell all to end, until nobody works: Dagster says so, or they had time to notice. UserError: one does not."""
         until = time.monotonic() + ENDS_SECONDS
         while True:
-            with self._lock:
-                runs = dict(self._ended)
-            known = statuses(runs) if runs else {}
-            left = [run for run, end in runs.items() if _works(known.get(run), end)]
+            self.seize()
+            known = statuses(self._ended) if self._ended else {}
+            left = [run for run, end in self._ended.items() if _works(known.get(run), end)]
             if not left:
                 return
             told(f"waiting for {len(left)} runs to end: {', '.join(left)}")

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_fixed
+
 from coordinator_dagster.backups.backup import release
 from coordinator_dagster.backups.dump import Dump, read_dump
 from coordinator_dagster.backups.hold import Hold, Statuses
@@ -16,7 +18,7 @@ from coordinator_dagster.live.cycles import miss
 from coordinator_dagster.live.leasing import claim_of
 from coordinator_dagster.runtime import open_runtime
 from coordinator_dagster.store import backups
-from coordinator_dagster.store.backups import Loss
+from coordinator_dagster.store.backups import InUse, Loss
 from coordinator_dagster.store.database import Database
 from coordinator_dagster.store.leases import LeaseTable
 from coordinator_dagster.store.migrating import revisions
@@ -107,16 +109,22 @@ def restore(competition: Competition, dump: Dump, statuses: Statuses, told: Call
         why = f"{holder} was under way, and came to nothing"
         try:
             with hold.kept():
-                hold.wait(statuses, told)
-                told("replacing the tables")
-                backups.replace(database, dump.script, dump.taken_at, release(), hold.names, holder)
-                hold.there = hold.replaced = True
+                _replace(database, dump, hold, statuses, told)
+                hold.there = True
                 restored = _tidy(competition, dump, holder, live)
             why = f"{holder} was under way"
         finally:
             if hold.there:
                 hold.release({"by": holder, "why": why})
     return restored
+
+
+@retry(retry=retry_if_exception_type(InUse), stop=stop_after_attempt(3), wait=wait_fixed(1), reraise=True)
+def _replace(database: Database, dump: Dump, hold: Hold, statuses: Statuses, told: Callable[[str], None]) -> None:
+    """Once nobody works; again, where somebody came to work at the last moment."""
+    hold.wait(statuses, told)
+    told("replacing the tables")
+    backups.replace(database, dump.script, dump.taken_at, release(), hold.names, hold.holder)
 
 
 def _claims(competition: Competition, now: datetime) -> list[str]:

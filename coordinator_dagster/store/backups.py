@@ -8,7 +8,6 @@ from datetime import datetime
 import psycopg2
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
-from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_fixed
 
 from coordinator_dagster.backups.script import Piece, Reader
 from coordinator_dagster.errors import UserError
@@ -128,7 +127,6 @@ def loss_since(database: Database, moment: datetime) -> Loss:
     return Loss(row.cycles, row.orders, row.models, row.keys)
 
 
-@retry(retry=retry_if_exception_type(InUse), stop=stop_after_attempt(3), wait=wait_fixed(1), reraise=True)
 def replace(
     database: Database,
     script: Callable[[], AbstractContextManager[Iterable[Piece]]],

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import psutil
@@ -14,6 +14,7 @@ from alembic import command
 
 from coordinator_dagster.audit import audit
 from coordinator_dagster.backups import programs
+from coordinator_dagster.backups.restore import plan, restore
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.runtime import open_runtime
 from coordinator_dagster.store import migrating
@@ -159,6 +160,27 @@ def test_an_older_release_s_backup_is_brought_up_to_date(begun: Competition, tmp
         assert database.revision() == migrating.newest_revision() > "0008"
         assert [row.name for row in database.read("select name from models")] == ["Ada"]
         assert BackupTable(database).last_restored()
+
+
+def test_a_run_that_comes_at_the_last_moment_is_told_to_end(begun: Competition, tmp_path: Path, run: Run) -> None:
+    """Its memory would meet other tables."""
+    file, asked = tmp_path / "a.dump", list[str]()
+    assert run("backup", file)[0] == 0
+    with open_runtime(begun) as runtime:
+        leases = runtime.store.leases
+
+        def told(text: str) -> None:
+            if text.startswith("replacing") and not asked:
+                assert leases.take("run late", "late")
+
+        def statuses(runs: Iterable[str]) -> Mapping[str, str]:
+            asked.extend(runs)
+            assert leases.renew("run late", "late") is None, "it was told to end"
+            return dict.fromkeys(runs, "FAILURE")
+
+        restore(begun, plan(begun, file).dump, statuses, told)
+        assert asked == ["late"]
+        assert leases.read("run late") is None
 
 
 def test_a_view_of_others_keeps_it_from_going(begun: Competition, tmp_path: Path, run: Run) -> None:
