@@ -14,8 +14,11 @@ from alembic import command
 
 from coordinator_dagster.audit import audit
 from coordinator_dagster.backups import programs
+from coordinator_dagster.backups.backup import _check
+from coordinator_dagster.backups.dump import read_dump
 from coordinator_dagster.backups.restore import plan, restore
 from coordinator_dagster.competition import Competition
+from coordinator_dagster.errors import UserError
 from coordinator_dagster.runtime import open_runtime
 from coordinator_dagster.store import migrating
 from coordinator_dagster.store.backups import BackupTable
@@ -81,6 +84,8 @@ def test_a_file_is_replaced_only_when_that_is_said(begun: Competition, tmp_path:
     assert (code, "give --force" in said, file.read_text()) == (1, True, "kept"), said
     assert run("backup", file, "--force")[0] == 0
     assert file.stat().st_size > 1000
+    with pytest.raises(UserError, match="lacks the tables another; it was not kept"):
+        _check(read_dump(file), {("models", True), ("another", False)})
     for place, why in ((tmp_path / "no" / "a.dump", "there is no folder"), (tmp_path, "it is a folder")):
         code, said = run("backup", place)
         assert (code, why in said) == (1, True), said
