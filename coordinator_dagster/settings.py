@@ -55,6 +55,7 @@ class Settings(BaseSettings):
     feed_tape_provider: str | None = Field(None, description="which provider's files; unset: first by name")
 
     market_record_ttl_days: int = Field(90, ge=0, description="older months of the tape go, archived; 0: none does")
+    dagster_run_ttl_days: int = Field(30, ge=0, description="Dagster's runs and events go then; 0: none does")
     tape_archive_dir: Path = Field(Path("tape_archive"), description="Parquet of the tape, before it goes")
 
     model_runner: Literal["local", "grpc"] = Field(
