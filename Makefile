@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: help setup demo live dev report test check crash equivalence faults hostile kills test-templates bench clean
+.PHONY: help setup demo live dev report test check crash equivalence faults hostile kills production test-templates bench clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
@@ -48,6 +48,9 @@ crash: setup ## kill -9 at every point of every asset, and at many random ones: 
 
 kills: setup ## kill -9 whatever runs live, one after the other, while cycles go on: a quarter of an hour
 	COORDINATOR_TEST_KILLS_LIVE=1 $(BIN)/pytest -s -m kills $(ARGS)
+
+production: setup ## long proofs of scheduled runs in production; ARGS="-k celery"
+	COORDINATOR_TEST_PRODUCTION=1 $(BIN)/pytest -s -m production $(ARGS)
 
 faults: setup ## 200 seeds of a venue that fails at random, the tape against what it held: half an hour
 	COORDINATOR_TEST_SEEDS=200 $(BIN)/pytest -s --timeout 7200 -m faults $(ARGS)

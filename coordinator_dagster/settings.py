@@ -31,6 +31,9 @@ class Settings(BaseSettings):
     competition: str = Field("demo", description="slug: names the database schema and the assets")
     mode: Literal["live", "replay"] = Field("replay", description="fixed per competition schema")
     window: Literal["hour", "day"] = Field("hour", description="how long a Dagster partition is")
+    backfill_windows: int | None = Field(
+        None, ge=1, description="windows in one run of a backfill; unset: all, in one run"
+    )
     competition_start: datetime | None = Field(None, description="the first window's start, an hour, UTC")
     competition_end: datetime | None = Field(None, description="no cycle from then on, an hour, UTC; unset: open")
     pack: str = Field("baseline", description="a pack's id, or the path of a .json file")
