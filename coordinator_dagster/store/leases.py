@@ -73,6 +73,13 @@ class LeaseTable:
                 {"name": name, "holder": holder, "meta": orjson.dumps(meta or {}).decode()},
             )
 
+    def drop(self, name: str, holder: str) -> None:
+        """Nobody will look for it any more."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                text("delete from leases where name = :name and holder = :holder"), {"name": name, "holder": holder}
+            )
+
     def read(self, name: str) -> Lease | None:
         rows = self._database.read(
             "select name, holder, renewed_at, expires_at > clock_timestamp() as alive, meta_jsonb as meta "
