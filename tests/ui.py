@@ -73,6 +73,34 @@ class Ui:
         assert run["__typename"] == "LaunchRunSuccess", run
         return str(run["run"]["runId"])
 
+    def launch_backfill(self, windows: list[str]) -> str:
+        """Launch a backfill of the loop, as the job's page does; from the asset graph it would be a run an asset."""
+        launched = self.ask(
+            """mutation($params: LaunchBackfillParams!) {launchPartitionBackfill(backfillParams: $params) {
+                __typename ... on LaunchBackfillSuccess {backfillId} ... on PythonError {message}
+            }}""",
+            params={
+                "selector": {
+                    "partitionSetName": f"{self.competition}_loop_partition_set",
+                    "repositorySelector": {
+                        "repositoryName": "__repository__",
+                        "repositoryLocationName": self.location,
+                    },
+                },
+                "partitionNames": windows,
+            },
+        )["launchPartitionBackfill"]
+        assert launched["__typename"] == "LaunchBackfillSuccess", launched
+        return str(launched["backfillId"])
+
+    def backfill(self, backfill: str) -> Any:
+        return self.ask(
+            """query($id: String!) {partitionBackfillOrError(backfillId: $id) {
+                ... on PartitionBackfill {status runs(limit: 100) {id status} error {message}}
+            }}""",
+            id=backfill,
+        )["partitionBackfillOrError"]
+
     def run(self, run: str) -> Any:
         return self.ask("query($id: ID!) {runOrError(runId: $id) {... on Run {status}}}", id=run)["runOrError"]
 
