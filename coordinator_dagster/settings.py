@@ -31,9 +31,6 @@ class Settings(BaseSettings):
     competition: str = Field("demo", description="slug: names the database schema and the assets")
     mode: Literal["live", "replay"] = Field("replay", description="fixed per competition schema")
     window: Literal["hour", "day"] = Field("hour", description="how long a Dagster partition is")
-    backfill_windows: int | None = Field(
-        None, ge=1, description="windows in one run of a backfill; unset: all, in one run"
-    )
     competition_start: datetime | None = Field(None, description="the first window's start, an hour, UTC")
     competition_end: datetime | None = Field(None, description="no cycle from then on, an hour, UTC; unset: open")
     pack: str = Field("baseline", description="a pack's id, or the path of a .json file")
@@ -106,6 +103,9 @@ class Settings(BaseSettings):
     report_cors_origins: Annotated[list[str], NoDecode] = Field(
         [], description="comma-separated: pages of these origins may read the report API; empty: its own only"
     )
+    backfill_windows: int | None = Field(
+        None, ge=1, description="windows in one run of a backfill, for several workers; unset: all in one"
+    )
     sensors: bool = Field(True, description="live: start and settle by themselves, once the daemon runs")
     failure_webhook_url: SecretStr | None = Field(None, description="failed runs are posted there, as Slack takes it")
     slot_version: str = Field("", description="change it to have everything scored anew")
@@ -144,6 +144,16 @@ class Settings(BaseSettings):
             raise ValueError("must be a full hour, such as 2023-03-24T00:00Z")
         if value.hour and info.data.get("window") == "day":
             raise ValueError("must be a midnight where WINDOW=day, such as 2023-03-24T00:00Z")
+        return value
+
+    @field_validator("backfill_windows")
+    @classmethod
+    def _asked_side_by_side(cls, value: int | None, info: ValidationInfo) -> int | None:
+        if value is not None and info.data.get("model_runner") == "grpc":
+            raise ValueError(
+                "with MODEL_RUNNER=grpc the same models go on from window to window, so they are asked in order, "
+                "in one run; leave it out"
+            )
         return value
 
     @field_validator("feed_assets", "model_preload", "model_layers_waived", "report_cors_origins", mode="before")

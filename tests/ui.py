@@ -104,6 +104,14 @@ class Ui:
     def run(self, run: str) -> Any:
         return self.ask("query($id: ID!) {runOrError(runId: $id) {... on Run {status}}}", id=run)["runOrError"]
 
+    def terminate(self, run: str) -> None:
+        """*Terminate* on the run's page."""
+        done = self.ask(
+            "mutation($id: String!) {terminateRun(runId: $id) {__typename ... on TerminateRunFailure {message}}}",
+            id=run,
+        )["terminateRun"]
+        assert done["__typename"] == "TerminateRunSuccess", done
+
     def runs(self) -> list[str]:
         """The ids of all runs in its Dagster."""
         found = self.ask("{runsOrError {... on Runs {results {runId}}}}")["runsOrError"]["results"]

@@ -89,6 +89,10 @@ class Worker:
         """How many processes it has at work beside its own and its pool's."""
         return len(self._all()) - 2
 
+    def runs(self) -> list[psutil.Process]:
+        """The processes that execute its runs, or wait for one."""
+        return psutil.Process(self.process.pid).children()
+
     def kill(self) -> None:
         """kill -9 of it and of all below it."""
         everything = self._all()

@@ -87,18 +87,7 @@ def cycles_between(folder: Path, since: datetime, until: datetime) -> Any:
 def test_workers_share_a_backfill_and_one_is_killed(
     broker: redis.Redis, shared: dict[str, str], schema: Callable[[str], str], tmp_path: Path
 ) -> None:
-    replayed, live = (
-        make_competition(tmp_path, "replay", COMPETITION=schema("replay"), **REPLAYED, **shared),
-        make_competition(
-            tmp_path,
-            "live",
-            COMPETITION=schema("live"),
-            COMPETITION_START=datetime.now(UTC).replace(minute=0, second=0, microsecond=0).isoformat(),
-            **LIVE,
-            **shared,
-        ),
-    )
-    ui_folder = make_ui(tmp_path, [replayed, live], **shared)
+    replayed, live, ui_folder = _folders(tmp_path, schema, shared)
     started = {"live": (live, "live"), "first": (replayed, "batch"), "second": (replayed, "batch")}
     with coordinator_dev(ui_folder, environment_of(ui_folder)) as port, workers(started) as at_work:
         ui = Ui(read_competition(replayed).schema, port, replayed.name)
@@ -119,17 +108,58 @@ def test_workers_share_a_backfill_and_one_is_killed(
     assert _tables(replayed) == _tables(_in_one_process(tmp_path, schema("straight"), shared))
 
 
-def _performs(live: Path) -> bool:
+def test_runs_end_when_told_and_go_on_when_killed(
+    broker: redis.Redis, shared: dict[str, str], schema: Callable[[str], str], tmp_path: Path
+) -> None:
+    replayed, live, ui_folder = _folders(tmp_path, schema, shared)
+    started = {"live": (live, "live"), "batch": (replayed, "batch")}
+    with coordinator_dev(ui_folder, environment_of(ui_folder)) as port, workers(started) as at_work:
+        batch, ui = at_work["batch"], Ui(read_competition(replayed).schema, port, replayed.name)
+        told, killed = (ui.launch_backfill(_keys(A_RUN * part, A_RUN * (part + 1))) for part in range(2))
+        until(lambda: batch.models() > 0, BEGINS, "a run to ask models")
+        (run,) = [one["id"] for one in ui.backfill(told)["runs"]]
+        ui.terminate(run)
+        until(lambda: ui.run(run)["status"] == "CANCELED", ENDS, "the run to end")
+
+        until(lambda: batch.begun() == 2 and batch.models() > 0, BEGINS, "the next run to ask models")
+        for one in batch.runs():
+            one.kill()
+        until(lambda: ui.backfill(killed)["status"] != "REQUESTED", BEGINS, "the killed run to go on and end")
+        assert _statuses(ui, killed) == ["SUCCESS"]
+        assert ui.backfill(killed)["status"] == "COMPLETED_SUCCESS"
+
+        until(lambda: _performs(live), BEGINS, "a live cycle")
+        at_work["live"].kill()
+        at_work["live"] = Worker(live, "live", "another")
+        over = datetime.now(UTC)
+        until(lambda: _performs(live, over), BEGINS, "a live cycle of another worker")
+        at_work["live"].end(ENDS)
+        batch.end(ENDS)
+    assert "no violation" in coordinator(replayed, "audit")
+    assert "no violation" in coordinator(live, "audit")
+
+
+def _folders(parent: Path, schema: Callable[[str], str], shared: dict[str, str]) -> tuple[Path, Path, Path]:
+    """Those of a replay, of a live competition that began with this hour, and of their UI."""
+    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0).isoformat()
+    replayed = make_competition(parent, "replay", COMPETITION=schema("replay"), **REPLAYED, **shared)
+    live = make_competition(parent, "live", COMPETITION=schema("live"), COMPETITION_START=hour, **LIVE, **shared)
+    return replayed, live, make_ui(parent, [replayed, live], **shared)
+
+
+def _keys(first: int, last: int) -> list[str]:
+    return [f"{FIRST + timedelta(hours=hour):%Y-%m-%d-%H:%M}" for hour in range(first, last)]
+
+
+def _performs(live: Path, after: datetime = FIRST) -> bool:
+    performed = "select 1 from cycles where status = 'PERFORMED' and performed_at > :after limit 1"
     with store_of(live) as store:
-        return store.database.has("cycles") and bool(
-            store.database.read("select 1 from cycles where status = 'PERFORMED' limit 1")
-        )
+        return store.database.has("cycles") and bool(store.database.read(performed, after=after))
 
 
 def _backfill(ui: Ui, first: Worker, second: Worker) -> float:
     """Launch it, kill the first worker in its middle, wait until it is done; how long it took in seconds."""
-    keys = [f"{FIRST + timedelta(hours=hour):%Y-%m-%d-%H:%M}" for hour in range(WINDOWS)]
-    began, backfill = time.monotonic(), ui.launch_backfill(keys)
+    began, backfill = time.monotonic(), ui.launch_backfill(_keys(0, WINDOWS))
     until(lambda: _statuses(ui, backfill).count("SUCCESS") >= KILLED_AFTER, COMPLETES, "some runs")
     until(lambda: first.models() > 0, BEGINS, "the first worker to ask models")
     first.kill()
