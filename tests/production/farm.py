@@ -86,8 +86,8 @@ class Worker:
         return len(BEGUN.findall(self.log.read_text()))
 
     def models(self) -> int:
-        """How many processes it has at work beside its own and its pool's."""
-        return len(self._all()) - 2
+        """How many processes of models its runs have."""
+        return len(with_children(self.runs())) - len(self.runs())
 
     def runs(self) -> list[psutil.Process]:
         """The processes that execute its runs, or wait for one."""

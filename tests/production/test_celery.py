@@ -18,11 +18,7 @@ from tests.production.farm import BROKER, Worker, coordinator, environment_of, m
 from tests.tables import settled_tables
 from tests.ui import PROJECT, Ui, coordinator_dev, sql, until
 
-pytestmark = [
-    pytest.mark.production,
-    pytest.mark.timeout(1800),
-    pytest.mark.skipif(os.environ.get("COORDINATOR_TEST_PRODUCTION") != "1", reason="takes minutes: `make production`"),
-]
+pytestmark = [pytest.mark.production, pytest.mark.timeout(1800)]
 WINDOWS, A_RUN = 200, 10
 KILLED_AFTER = 4  # runs that have succeeded
 COMPLETES, BEGINS, ENDS = 1200, 180, 60  # seconds
@@ -115,12 +111,13 @@ def test_runs_end_when_told_and_go_on_when_killed(
     started = {"live": (live, "live"), "batch": (replayed, "batch")}
     with coordinator_dev(ui_folder, environment_of(ui_folder)) as port, workers(started) as at_work:
         batch, ui = at_work["batch"], Ui(read_competition(replayed).schema, port, replayed.name)
-        told, killed = (ui.launch_backfill(_keys(A_RUN * part, A_RUN * (part + 1))) for part in range(2))
+        told = ui.launch_backfill(_keys(0, A_RUN))
         until(lambda: batch.models() > 0, BEGINS, "a run to ask models")
         (run,) = [one["id"] for one in ui.backfill(told)["runs"]]
         ui.terminate(run)
         until(lambda: ui.run(run)["status"] == "CANCELED", ENDS, "the run to end")
 
+        killed = ui.launch_backfill(_keys(A_RUN, 2 * A_RUN))
         until(lambda: batch.begun() == 2 and batch.models() > 0, BEGINS, "the next run to ask models")
         for one in batch.runs():
             one.kill()
