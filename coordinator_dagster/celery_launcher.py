@@ -13,7 +13,8 @@ from coordinator_dagster.queues import QUEUE, queue_name
 
 LOOKS, ANSWER_SECONDS = 2, 3.0  # a worker answers at once, whatever it executes
 LIVE = queue_name("", "live")
-KILLED = "its worker was killed"
+ENDED = ("SUCCESS", "FAILURE", "REVOKED")
+KILLED, INTERRUPTED = "its worker was killed", "its process ended before it"
 
 
 class WatchfulCeleryLauncher(CeleryRunLauncher):
@@ -40,22 +41,30 @@ class WatchfulCeleryLauncher(CeleryRunLauncher):
         """
         run = context.dagster_run
         if run.tags.get("dagster/max_retries") == "0" or run.job_code_origin is None:
-            self._instance.report_run_failed(run, KILLED)
+            self._instance.report_run_failed(run, f"{INTERRUPTED}, and it is not to be done again")
             return
         arguments = ResumeRunArgs(run.job_code_origin, run.run_id, self._instance.get_ref(), True)
         task = create_resume_job_task(self.celery).si(resume_job_args_packed=pack_value(arguments))
         self._launch_celery_task_run(run, task, TASK_RESUME_JOB_NAME)
 
+    def terminate(self, run_id: str) -> bool:
+        """As *Terminate* has it. dagster-celery leaves out to say so, and the run would take it for an accident."""
+        run = self._instance.get_run_by_id(run_id)
+        if run is None or run.is_finished or DAGSTER_CELERY_TASK_ID_TAG not in run.tags:
+            return False
+        self._instance.report_run_canceling(run)
+        return super().terminate(run_id)
+
     def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
-        """RUNNING unless its task has ended, or has begun and its worker has it no more."""
-        if run.tags.get(QUEUE, "").endswith(LIVE):
-            return CheckRunHealthResult(WorkerStatus.RUNNING)  # its claim on the window says so, to its sensor
+        """RUNNING unless the run's task has ended without it, or has begun and its worker has it no more."""
         task = run.tags[DAGSTER_CELERY_TASK_ID_TAG]
         told = self.celery.backend.get_task_meta(task)
-        if told["status"] in ("SUCCESS", "FAILURE"):
-            return super().check_run_worker_health(run)
-        # PENDING: it waits in its queue
-        if told["status"] != "STARTED" or any(self._executes(told["result"]["hostname"], task) for _ in range(LOOKS)):
+        if told["status"] in ENDED:
+            return CheckRunHealthResult(WorkerStatus.FAILED, INTERRUPTED)
+        # Waiting in its queue it is PENDING. A live run's claim on its window says whether it lives, to its sensor.
+        if told["status"] != "STARTED" or run.tags.get(QUEUE, "").endswith(LIVE):
+            return CheckRunHealthResult(WorkerStatus.RUNNING)
+        if any(self._executes(told["result"]["hostname"], task) for _ in range(LOOKS)):
             return CheckRunHealthResult(WorkerStatus.RUNNING)
         return CheckRunHealthResult(WorkerStatus.FAILED, KILLED)
 

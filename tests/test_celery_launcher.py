@@ -94,7 +94,7 @@ def test_a_killed_worker_is_seen(instance: dg.DagsterInstance, launcher: Watchfu
     run = make_run(instance, tags={TASK: "a", QUEUE: "btc_batch"})
     assert health(launcher, run, "PENDING") is WorkerStatus.RUNNING, "it waits in its queue"
     assert health(launcher, run, "STARTED") is WorkerStatus.FAILED
-    assert health(launcher, run, "SUCCESS") is WorkerStatus.SUCCESS
+    assert health(launcher, run, "SUCCESS") is WorkerStatus.FAILED, "interrupted, the run has not ended with its task"
 
 
 def test_a_worker_that_answers_has_it(
@@ -111,6 +111,15 @@ HAS = ("killed@here", "b")
 def test_a_live_run_is_its_sensors(instance: dg.DagsterInstance, launcher: WatchfulCeleryLauncher) -> None:
     run = make_run(instance, tags={TASK: "c", QUEUE: "btc_live"})
     assert health(launcher, run, "STARTED") is WorkerStatus.RUNNING, "resumed, two would hold one claim"
+    assert health(launcher, run, "SUCCESS") is WorkerStatus.FAILED
+
+
+def test_a_run_that_is_terminated_knows_it(instance: dg.DagsterInstance, launcher: WatchfulCeleryLauncher) -> None:
+    run = make_run(instance, tags={TASK: "f", QUEUE: "btc_batch"}, status=dg.DagsterRunStatus.STARTED)
+    assert launcher.terminate(run.run_id)
+    told = instance.get_run_by_id(run.run_id)
+    assert told and told.status is dg.DagsterRunStatus.CANCELING
+    assert not launcher.terminate("nobody")
 
 
 def test_a_run_is_resumed_by_the_task_that_resumes(

@@ -13,6 +13,7 @@ import pytest
 
 from coordinator_dagster.code_location import build_definitions
 from coordinator_dagster.competition import Competition
+from coordinator_dagster.errors import UserErrors
 from coordinator_dagster.replay import replay
 from coordinator_dagster.runtime import open_runtime
 from coordinator_dagster.windows import Window
@@ -83,6 +84,11 @@ def test_a_backfill_is_cut_into_runs_of_so_many_windows(competition: Make) -> No
         made = competition(**({"backfill_windows": windows} if windows else {}))
         job = build_definitions(made).resolve_job_def(f"{made.schema}_loop")
         assert job.backfill_policy.max_partitions_per_run == windows
+
+
+def test_models_that_persist_are_not_asked_side_by_side(competition: Make) -> None:
+    with pytest.raises(UserErrors, match="BACKFILL_WINDOWS = '10': with MODEL_RUNNER=grpc the same models go on"):
+        competition(backfill_windows=10, model_runner="grpc")
 
 
 @pytest.mark.production
