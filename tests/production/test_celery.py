@@ -131,7 +131,11 @@ def test_runs_end_when_told_and_go_on_when_killed(
         over = datetime.now(UTC)
         until(lambda: _performs(live, over), BEGINS, "a live cycle of another worker")
         at_work["live"].end(ENDS)
-        batch.end(ENDS)
+
+        finished = ui.launch_backfill(_keys(2 * A_RUN, 3 * A_RUN))
+        until(lambda: batch.models() > 0, BEGINS, "the last run to ask models")
+        batch.end(BEGINS)
+        assert _statuses(ui, finished) == ["SUCCESS"], "it did not finish its run before it ended"
     assert "no violation" in coordinator(replayed, "audit")
     assert "no violation" in coordinator(live, "audit")
 
