@@ -5,6 +5,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ import pytest
 from coordinator_dagster.code_location import build_definitions
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.errors import UserErrors
+from coordinator_dagster.levers.carry_out import carry_out
+from coordinator_dagster.levers.request import Request
 from coordinator_dagster.replay import replay
 from coordinator_dagster.runtime import open_runtime
 from coordinator_dagster.windows import Window
@@ -65,13 +68,33 @@ def in_runs(made: Competition, seed: int, at_once: int) -> dict[str, Any]:
         return settled_tables(runtime.store)
 
 
-def compare(competition: Make, settings: dict[str, Any], seeds: Sequence[int], at_once: int) -> None:
-    straight = in_one(competition("a", **settings))
+def compare(
+    competition: Make,
+    settings: dict[str, Any],
+    seeds: Sequence[int],
+    at_once: int,
+    prepare: Callable[[Competition], None] = lambda made: None,
+) -> None:
+    """One process against runs in the orders of the seeds, after the same preparation."""
+
+    def made(name: str) -> Competition:
+        one = competition(name, **settings)
+        prepare(one)
+        return one
+
+    straight = in_one(made("a"))
     assert straight["scores"] and all(one["final"] for one in straight["leaderboards"])
     for seed in seeds:
-        tables = in_runs(competition("b", **settings), seed, at_once)
+        tables = in_runs(made("b"), seed, at_once)
         for name, rows in straight.items():
             assert tables[name] == rows, f"seed {seed}: {name}"
+
+
+def pause(made: Competition) -> None:
+    """Two hours in which nothing is performed: whoever has only these has a board without scores."""
+    with open_runtime(made) as runtime:
+        for kind, hour in (("pause", 2), ("resume", 4)):
+            carry_out(runtime, Request(kind, "because", "a test", at=made.start + timedelta(hours=hour)))
 
 
 @pytest.mark.parametrize("at_once", [1, 3])
@@ -99,3 +122,11 @@ def test_models_that_persist_are_not_asked_side_by_side(competition: Make) -> No
 def test_many_orders_over_a_tape_with_a_hole(competition: Make, tape_dir: Path, pack: str, at_once: int) -> None:
     provider = {"feed_provider": "simulated"} if pack == "realtime" else {**OUTAGE, "feed_tape_dir": tape_dir}
     compare(competition, {**provider, "pack": pack}, range(at_once * 100, at_once * 100 + SEEDS), at_once)
+
+
+@pytest.mark.production
+@pytest.mark.skipif(os.environ.get("COORDINATOR_TEST_PRODUCTION") != "1", reason="takes minutes: `make production`")
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_many_orders_around_a_pause(competition: Make, at_once: int) -> None:
+    compare(competition, SIMULATED, range(SEEDS), at_once, pause)
