@@ -85,7 +85,7 @@ def test_workers_share_a_backfill_and_one_is_killed(
 ) -> None:
     replayed, live, ui_folder = _folders(tmp_path, schema, shared)
     started = {"live": (live, "live"), "first": (replayed, "batch"), "second": (replayed, "batch")}
-    with coordinator_dev(ui_folder, environment_of(ui_folder)) as port, workers(started) as at_work:
+    with coordinator_dev(ui_folder, environment_of(ui_folder), ENDS) as port, workers(started) as at_work:
         ui = Ui(read_competition(replayed).schema, port, replayed.name)
         until(lambda: _performs(live), BEGINS, "a live cycle")
         since = datetime.now(UTC)
@@ -109,7 +109,7 @@ def test_runs_end_when_told_and_go_on_when_killed(
 ) -> None:
     replayed, live, ui_folder = _folders(tmp_path, schema, shared)
     started = {"live": (live, "live"), "batch": (replayed, "batch")}
-    with coordinator_dev(ui_folder, environment_of(ui_folder)) as port, workers(started) as at_work:
+    with coordinator_dev(ui_folder, environment_of(ui_folder), ENDS) as port, workers(started) as at_work:
         batch, ui = at_work["batch"], Ui(read_competition(replayed).schema, port, replayed.name)
         told = ui.launch_backfill(_keys(0, A_RUN))
         until(lambda: batch.models() > 0, BEGINS, "a run to ask models")
