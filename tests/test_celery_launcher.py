@@ -1,5 +1,6 @@
 """How runs reach Celery's workers: which queue, and what is said of a run whose worker is gone. No worker is needed."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,9 @@ from coordinator_dagster.celery_launcher import WatchfulCeleryLauncher
 from coordinator_dagster.cli import app
 from coordinator_dagster.code_location import build_definitions
 from coordinator_dagster.competition import Competition
-from coordinator_dagster.errors import UserError
+from coordinator_dagster.errors import UserError, UserErrors
 from coordinator_dagster.queues import QUEUE
+from tests.conftest import PROJECT
 
 Make = Callable[..., Competition]
 TASK = "dagster-celery/task_id"
@@ -150,3 +152,11 @@ def test_a_worker_where_runs_are_not_launched_through_celery(competition: Make) 
     done = CliRunner().invoke(app, ["worker", "batch"])
     assert isinstance(done.exception, UserError)
     assert "copy docker/celery/dagster.yaml there" in str(done.exception)
+
+
+def test_a_worker_that_is_not_told_where_the_broker_is(competition: Make, tmp_path: Path) -> None:
+    competition()
+    shutil.copyfile(PROJECT / "docker" / "celery" / "dagster.yaml", tmp_path / "dagster.yaml")
+    done = CliRunner().invoke(app, ["worker", "live"])
+    assert isinstance(done.exception, UserErrors)
+    assert done.exception.faults == ["CELERY_BROKER_URL is not set; dagster.yaml takes it from the environment"]
