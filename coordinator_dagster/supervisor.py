@@ -112,11 +112,14 @@ class EmbeddedPostgres(Kept):
         start_embedded(self.home)
 
 
-def supervise(home: Path, commands: ServiceCommands, postgres: EmbeddedPostgres | None) -> None:
-    """Keep them running until SIGINT or SIGTERM, then end the runs and them; a second signal kills everything."""
+def supervise(home: Path, commands: ServiceCommands, socket: Path, postgres: EmbeddedPostgres | None) -> None:
+    """Keep them running until SIGINT or SIGTERM, then end the runs and them; a second signal kills everything.
+
+    The code server listens at `socket`.
+    """
     code_server = Service("code server", commands.code_server, home, needs=home)
-    webserver = Service("webserver", commands.webserver, home, needs=commands.socket)
-    daemon = Service("daemon", commands.daemon, home, needs=commands.socket)
+    webserver = Service("webserver", commands.webserver, home, needs=socket)
+    daemon = Service("daemon", commands.daemon, home, needs=socket)
     kept = [*([postgres] if postgres else []), code_server, webserver, daemon]
     stop = _stop_on_signals()
     try:

@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 
 COMMANDS = (
     *("doctor", "validate", "verify", "replay", "leaderboard", "audit", "explain", "packs", "models", "order"),
-    *("feed", "backfill", "tape", "expire", "postgres", "contest", "report", "keys", "demo", "dev", "live"),
+    *("feed", "backfill", "tape", "expire", "postgres", "contest", "report", "keys", "demo", "dev", "live", "service"),
 )
 
 
