@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: help setup demo live dev report test check crash equivalence faults hostile kills test-templates bench clean
+.PHONY: help setup demo live dev report deploy retire down logs verify test check crash equivalence faults hostile kills production test-templates bench clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
@@ -30,6 +30,27 @@ dev: setup ## serve the Dagster UI and daemon for the competition in this folder
 report: setup ## serve the leaderboard page, the report API and the tape of this folder; ARGS="--port 8000"
 	$(BIN)/coordinator report $(ARGS)
 
+deploy: ## start this folder's competition in containers, or its next version: docs/deploy.md
+	docker/deploy
+
+retire: ## stop the code server of the version before, once it has no more runs
+	docker/deploy retire
+
+down: ## stop the containers; the data stay
+	docker/deploy down $(ARGS)
+
+logs: ## what the containers print
+	docker/deploy logs --follow --tail 200 $(ARGS)
+
+# Where it is deployed, in its containers.
+ifneq ($(wildcard docker/.env),)
+verify: ## try what a competition needs, one step after the other
+	docker/deploy verify $(ARGS)
+else
+verify: setup
+	$(BIN)/coordinator verify $(ARGS)
+endif
+
 check: setup ## linters and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -48,6 +69,9 @@ crash: setup ## kill -9 at every point of every asset, and at many random ones: 
 
 kills: setup ## kill -9 whatever runs live, one after the other, while cycles go on: a quarter of an hour
 	COORDINATOR_TEST_KILLS_LIVE=1 $(BIN)/pytest -s -m kills $(ARGS)
+
+production: setup ## kill -9 of each part of what is deployed, in any order, with a backfill: minutes
+	COORDINATOR_TEST_PRODUCTION=1 $(BIN)/pytest -s -m production $(ARGS)
 
 faults: setup ## 200 seeds of a venue that fails at random, the tape against what it held: half an hour
 	COORDINATOR_TEST_SEEDS=200 $(BIN)/pytest -s --timeout 7200 -m faults $(ARGS)
