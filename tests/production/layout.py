@@ -1,4 +1,4 @@
-"""What docker/compose.yaml deploys, as programs of a process manager on this machine: what is tested is what is deployed."""
+"""What docker/compose.yaml deploys, as programs of a process manager: what is tested is what is deployed."""
 
 import json
 import os

@@ -1,6 +1,7 @@
 """kill -9 of each part of what is deployed, in any order, while cycles go on and a backfill works.
 
-`COORDINATOR_TEST_SEED=7 make production ARGS="-k losses"` takes another order; the order and what each loss cost are printed.
+`COORDINATOR_TEST_SEED=7 make production ARGS="-k losses"` takes another order. What each
+loss cost is printed.
 """
 
 import importlib.util
