@@ -70,7 +70,7 @@ crash: setup ## kill -9 at every point of every asset, and at many random ones: 
 kills: setup ## kill -9 whatever runs live, one after the other, while cycles go on: a quarter of an hour
 	COORDINATOR_TEST_KILLS_LIVE=1 $(BIN)/pytest -s -m kills $(ARGS)
 
-production: setup ## kill -9 of each part of what is deployed, in any order, with a backfill: minutes
+production: setup ## upgrade, loss of each part, many workers, backup and restore, while cycles go on: most of an hour
 	COORDINATOR_TEST_PRODUCTION=1 $(BIN)/pytest -s -m production $(ARGS)
 
 faults: setup ## 200 seeds of a venue that fails at random, the tape against what it held: half an hour

@@ -34,6 +34,7 @@ from coordinator_dagster.runtime import open_runtime
 from coordinator_dagster.stages.ingest import BATCH, LIVE_BATCH
 from coordinator_dagster.store.database import Database
 from coordinator_dagster.store.embedded import stop_embedded
+from coordinator_dagster.store.migrating import migrate
 from coordinator_dagster.store.store import database_url
 from coordinator_dagster.store.tape import COLUMNS, TapeTable
 from slots.market import Kind, MarketRecord, Series, history_record, utc
@@ -157,7 +158,7 @@ class Scratch(Database):
 
     def __init__(self, url: str, number: int) -> None:
         super().__init__(url, f"bench_ingest_{os.getpid()}_{number}")
-        self.migrate()
+        migrate(self)
 
     def close(self) -> None:
         with self.transaction() as connection:

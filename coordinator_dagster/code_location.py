@@ -22,6 +22,7 @@ from coordinator_dagster.live_job import live_job
 from coordinator_dagster.resources import runtime_resource
 from coordinator_dagster.retention_job import retention_job
 from coordinator_dagster.schedules.retention import retention_schedule
+from coordinator_dagster.sensors.dead_runs import dead_run_sensor
 from coordinator_dagster.sensors.failure import failure_sensor
 from coordinator_dagster.sensors.kept import KeptRuntime
 from coordinator_dagster.sensors.live_runs import live_run_sensor
@@ -47,20 +48,15 @@ def build_definitions(competition: Competition) -> dg.Definitions:
     for parameter in ("backfill_policy", "allow_nonexistent_upstream_partitions"):
         warnings.filterwarnings("ignore", f"Parameter `{parameter}`", dg.BetaWarning)
     loop, emission, retention = loop_job(competition), emission_job(competition), retention_job(competition)
+    batch = [loop, emission, checks_job(competition), order_job(competition), retention]
     live, kept = competition.settings.mode == "live", KeptRuntime(competition)
     return dg.Definitions(
         assets=[asset(competition) for asset in ASSETS],
         asset_checks=[asset_checks(competition)],
-        jobs=[
-            loop,
-            emission,
-            checks_job(competition),
-            order_job(competition),
-            retention,
-            *([live_job(competition)] if live else []),
-        ],
+        jobs=[*batch, *([live_job(competition)] if live else [])],
         schedules=[retention_schedule(competition, retention)],
         sensors=[
+            dead_run_sensor(competition, kept, {job.name for job in batch}),
             *(
                 [live_run_sensor(competition, kept), watermark_sensor(competition, kept, loop, emission)]
                 if live

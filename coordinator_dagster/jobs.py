@@ -12,7 +12,7 @@ from coordinator_dagster.errors import UserError
 from coordinator_dagster.levers.carry_out import carry_out
 from coordinator_dagster.levers.request import Request
 from coordinator_dagster.orders import OrderKind
-from coordinator_dagster.runtime import open_runtime
+from coordinator_dagster.resources import runtime_of_run
 
 Kind = Enum("Kind", {kind: kind for kind in get_args(OrderKind)})  # type: ignore[misc]
 
@@ -81,7 +81,8 @@ def order_job(competition: Competition) -> dg.JobDefinition:
     @dg.op(name=f"{competition.schema}_give_order", pool=f"{competition.schema}_batch")
     def give_order(context: dg.OpExecutionContext, config: OrderConfig) -> None:
         try:
-            with open_runtime(competition, as_it_stands=config.kind == Kind["configs"]) as runtime:
+            as_it_stands = config.kind == Kind["configs"]
+            with runtime_of_run(competition, context.run_id, as_it_stands) as runtime:
                 outcome = carry_out(runtime, _request(config))
         except UserError as error:
             raise dg.Failure(str(error), allow_retries=False) from None

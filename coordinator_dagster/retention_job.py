@@ -5,10 +5,10 @@ import dagster as dg
 from coordinator_dagster.assets.tape_archive import NAME, describe_day
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.errors import UserError
-from coordinator_dagster.runtime import open_runtime
+from coordinator_dagster.resources import runtime_of_run
 from coordinator_dagster.stages.facts import StageFailed
 
-# A run that died with its machine stays STARTED: after an hour it is ended, and its place in the pool is free.
+# A run that hangs is ended after an hour, and its place in the pool is free.
 TAGS = {"dagster/priority": "-1", "dagster/max_runtime": "3600"}
 
 
@@ -22,7 +22,7 @@ def retention_job(competition: Competition) -> dg.JobDefinition:
     @dg.op(name=f"{competition.schema}_retain", pool=f"{competition.schema}_batch")
     def retain(context: dg.OpExecutionContext) -> None:
         try:
-            with open_runtime(competition) as runtime:
+            with runtime_of_run(competition, context.run_id) as runtime:
                 report = runtime.expire()
                 for day in report.archived.days:
                     metadata = describe_day(runtime, day)

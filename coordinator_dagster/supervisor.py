@@ -112,30 +112,36 @@ class EmbeddedPostgres(Kept):
         start_embedded(self.home)
 
 
-def supervise(home: Path, commands: ServiceCommands, socket: Path, postgres: EmbeddedPostgres | None) -> None:
+def supervise(home: Path, commands: ServiceCommands, socket: Path, postgres: EmbeddedPostgres | None) -> bool:
     """Keep them running until SIGINT or SIGTERM, then end the runs and them; a second signal kills everything.
 
-    The code server listens at `socket`.
+    The code server listens at `socket`. True at SIGUSR2: the services have ended, the runs go on, and who called
+    begins anew with what is installed now.
     """
     code_server = Service("code server", commands.code_server, home, needs=home)
     webserver = Service("webserver", commands.webserver, home, needs=socket)
     daemon = Service("daemon", commands.daemon, home, needs=socket)
     kept = [*([postgres] if postgres else []), code_server, webserver, daemon]
-    stop = _stop_on_signals()
+    asked = _Asked()
     try:
         report_dead_runs(home)
-        while not stop.is_set():
+        while not asked.anything.wait(LOOK_SECONDS):
             for one in kept:
                 one.keep()
-            stop.wait(LOOK_SECONDS)
-        log.warning("ending the runs and the services; once more kills them")
+        if asked.again:
+            log.warning("beginning anew with what is installed now; the runs go on")
+        else:
+            log.warning("ending the runs and the services; once more kills them")
         _end([daemon], DAEMON_ENDS_SECONDS)  # else it would start the runs again
-        end_runs(home, RUNS_END_SECONDS)
+        if not asked.again:
+            end_runs(home, RUNS_END_SECONDS)
         _end([webserver, code_server], SERVICES_END_SECONDS)
     except KeyboardInterrupt:
         log.warning("killing everything")
     finally:
-        kill_what_is_left(home)
+        if not asked.again:
+            kill_what_is_left(home)
+    return asked.again
 
 
 def _end(services: Sequence[Service], seconds: float) -> None:
@@ -143,19 +149,25 @@ def _end(services: Sequence[Service], seconds: float) -> None:
     running = [psutil.Process(one.process.pid) for one in services if one.process and one.runs()]
     for process in running:
         process.terminate()
-    for process in psutil.wait_procs(running, seconds)[1]:
+    left = psutil.wait_procs(running, seconds)[1]
+    for process in left:
         process.kill()
+    psutil.wait_procs(left)  # nobody else reaps them
 
 
-def _stop_on_signals() -> threading.Event:
-    """Set by the first SIGINT or SIGTERM; the next one raises KeyboardInterrupt."""
-    stop = threading.Event()
+class _Asked:
+    """What a signal has asked for: the first SIGINT or SIGTERM to end, the next to kill, SIGUSR2 to begin anew."""
 
-    def ask(_number: int, _frame: FrameType | None) -> None:
-        if stop.is_set():
+    def __init__(self) -> None:
+        self.anything, self.again = threading.Event(), False
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2):
+            signal.signal(number, self._ask)
+
+    def _ask(self, number: int, _frame: FrameType | None) -> None:
+        if number == signal.SIGUSR2:
+            self.again = self.again or not self.anything.is_set()
+        elif self.anything.is_set() and not self.again:
             raise KeyboardInterrupt
-        stop.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, ask)
-    return stop
+        else:
+            self.again = False
+        self.anything.set()

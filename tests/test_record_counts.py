@@ -11,8 +11,9 @@ from alembic.config import Config
 from sqlalchemy import text
 
 from coordinator_dagster.competition import Competition
-from coordinator_dagster.store.database import MIGRATIONS, Database
+from coordinator_dagster.store.database import Database
 from coordinator_dagster.store.expiry import ExpiryTable, Month
+from coordinator_dagster.store.migrating import MIGRATIONS, migrate
 from coordinator_dagster.store.store import database_url, open_store
 
 Make = Callable[..., Competition]
@@ -39,7 +40,7 @@ def test_what_is_being_written_when_counting_begins_is_counted(competition: Make
             config.set_main_option("script_location", str(MIGRATIONS))
             command.upgrade(config, "0008")
         database.ensure_months("market_records", datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC))
-        upgrade = threading.Thread(target=database.migrate)
+        upgrade = threading.Thread(target=migrate, args=(database,))
         with database.transaction() as connection:
             connection.execute(text(INSERT.format("", "2026-01-05 00:00+00")))
             upgrade.start()

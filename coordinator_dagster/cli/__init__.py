@@ -11,7 +11,8 @@ from typer.core import TyperGroup
 
 COMMANDS = (
     *("doctor", "validate", "verify", "replay", "leaderboard", "audit", "explain", "packs", "models", "order"),
-    *("feed", "backfill", "tape", "expire", "postgres", "contest", "report", "keys", "demo", "dev", "live", "service"),
+    *("feed", "backfill", "tape", "expire", "slots", "postgres", "contest", "report", "keys", "demo", "dev", "live"),
+    "service",
 )
 
 

@@ -3,6 +3,7 @@
 import fcntl
 import logging
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,7 +38,17 @@ OF_A_DEMO = {*DEFAULTS, "WINDOW", "COMPETITION_START", "COMPETITION_END", "FEED_
 
 
 def live(host: Host = "127.0.0.1", port: Port = 3000) -> None:
-    """Run a live competition on this machine until Ctrl-C: models, Dagster UI and daemon, and a database if needed."""
+    """Run a live competition on this machine until Ctrl-C: models, Dagster UI and daemon, and a database if needed.
+
+    SIGUSR2 after an upgrade or a change of settings: it begins anew, and the live runs go on until they hand over.
+    """
+    given = dict(os.environ)
+    if _supervised(host, port):
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], given)  # noqa: S606
+
+
+def _supervised(host: str, port: int) -> bool:
+    """Until it is told to end; True: to begin anew."""
     logging.basicConfig(format="%(asctime)s - %(name)s - %(levelname)s - %(message)s")
     os.environ.setdefault("PGCONNECT_TIMEOUT", "5")  # seconds; a server that is not there may say nothing
     home = default_home()
@@ -55,9 +66,10 @@ def live(host: Host = "127.0.0.1", port: Port = 3000) -> None:
         with tempfile.TemporaryDirectory(prefix="coordinator-") as folder:  # a socket's path must be short
             socket = Path(folder) / "code"
             commands = service_commands(competition, CodeServer(socket=socket), host, port)
-            supervise(home, commands, socket, None if settings.database_url else EmbeddedPostgres(home))
-            if not settings.database_url:
+            again = supervise(home, commands, socket, None if settings.database_url else EmbeddedPostgres(home))
+            if not again and not settings.database_url:
                 console.print("the embedded PostgreSQL goes on; `coordinator postgres stop` stops it")
+            return again
 
 
 @contextmanager

@@ -28,6 +28,7 @@ from coordinator_dagster.runtime import open_feed
 from coordinator_dagster.stages.ingest import contest_series
 from coordinator_dagster.store.database import Database
 from coordinator_dagster.store.leases import LeaseTable
+from coordinator_dagster.store.migrating import try_migration
 from coordinator_dagster.store.store import database_url
 from coordinator_dagster.trial import Trial
 from slots.market import Series
@@ -48,7 +49,7 @@ def database(competition: Competition) -> str:
     kind = "server of DATABASE_URL" if competition.settings.database_url else "embedded server"
     try:
         version = opened.server_version()
-        opened.try_migration()
+        try_migration(opened)
         there = "is there" if opened.has("alembic_version") else "is not there yet"
     finally:
         opened.close()

@@ -16,6 +16,10 @@ class LeaseLost(Exception):
     """Another run has the lease: this one was away for too long."""
 
 
+class Dismissed(Exception):
+    """This run is asked to make way for one of another release."""
+
+
 class Taken(Exception):
     """Another run is at work for the window already."""
 
@@ -37,10 +41,16 @@ async def claim(leases: LeaseTable, window: Window, holder: str, tell: Tell, exe
 
 
 async def keep(leases: LeaseTable, name: str, holder: str, tell: Tell, executor: Executor) -> None:
-    """Renew for ever; LeaseLost when somebody else took it, for then this run was away for over EXPIRE_SECONDS."""
+    """Renew for ever. Dismissed when asked to make way; LeaseLost when somebody else took it.
+
+    The latter was possible as this run was away for over EXPIRE_SECONDS.
+    """
     while True:
         await asyncio.sleep(RENEW_SECONDS)
-        if not await patiently(tell, executor, leases.renew, name, holder):
+        lease = await patiently(tell, executor, leases.renew, name, holder)
+        if lease is None:
             raise LeaseLost(
                 f"another run has taken the lease {name!r}: it had not been renewed for {EXPIRE_SECONDS:g} s"
             )
+        if why := lease.dismissed:
+            raise Dismissed(why)

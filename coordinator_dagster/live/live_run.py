@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from coordinator_dagster.live.cycles import Cycles, record_missed
 from coordinator_dagster.live.instant import Performer
-from coordinator_dagster.live.leasing import CLAIM, POLL_SECONDS, WORK, claim, claim_of, keep
+from coordinator_dagster.live.leasing import CLAIM, POLL_SECONDS, WORK, Dismissed, claim, claim_of, keep
 from coordinator_dagster.live.listening import Completeness, listen
 from coordinator_dagster.live.patience import first_line, patiently
 from coordinator_dagster.live.settling import Settler
@@ -43,7 +43,10 @@ async def live_run(runtime: Runtime, window: Window, holder: str, tell: Tell) ->
             await claim(runtime.store.leases, window, holder, tell, run.side)
             return await run.work()
         except ExceptionGroup as group:
-            raise group.exceptions[0] from group
+            first = group.exceptions[0]
+            if isinstance(first, Dismissed):
+                return f"made way: {first}"
+            raise first from group
         finally:
             await run.end()
 

@@ -11,7 +11,8 @@ from coordinator_dagster.competition import Competition
 from coordinator_dagster.report.problems import Refused
 from coordinator_dagster.report.rendered import Kept
 from coordinator_dagster.report.turns import Turns
-from coordinator_dagster.store.database import Database, newest_revision
+from coordinator_dagster.store.database import Database
+from coordinator_dagster.store.migrating import newest_revision
 from coordinator_dagster.store.store import Store
 
 OTHER_VERSION = (

@@ -25,7 +25,7 @@ MOST_WINDOWS = 500  # in one look and one run
 STEP = timedelta(minutes=1)  # a tape that comes nearer by less is not catching up
 BATCH_TAGS = {
     "dagster/priority": "-1",
-    # A run that died with its machine stays STARTED: after an hour it is ended, and its place in the pool is free.
+    # A run that hangs is ended after an hour, and its place in the pool is free.
     "dagster/max_runtime": "3600",
 }
 

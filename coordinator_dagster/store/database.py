@@ -1,4 +1,4 @@
-"""A competition's schema in PostgreSQL: connections, bulk writes, migrations."""
+"""A competition's schema in PostgreSQL: connections and bulk writes."""
 
 import io
 import time
@@ -6,30 +6,23 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import orjson
 import psycopg2
 import psycopg2.extras
-from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
-from alembic.util import CommandError
 from psycopg2.errors import UniqueViolation
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.engine import Row
-from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from coordinator_dagster.errors import UserError
 from slots.tape import TapeAway
 
-MIGRATIONS = Path(__file__).parent / "migrations"
 COPY_CHUNK = 16 * 1024 * 1024
 COPY_READ = 1 << 16  # bytes handed to the driver at a time: its 8192 are several for one input
 OLDEST_SERVER = 150000
-LOCK_PATIENCE = "5s"  # of a trial: a live run is not kept waiting for it
 POOL_SECONDS = 30  # SQLAlchemy's own
 IDLE_SECONDS = 1.0  # a connection used since is not tried before it is used again
 # A server that vanished without a word is noticed within some ten seconds, as a lease runs out.
@@ -199,35 +192,6 @@ class Database:
             raise UserError(f"DATABASE_URL: PostgreSQL {number // 10000} is too old; use 15 or later")
         return f"{number // 10000}.{number % 10000}"
 
-    def migrate(self) -> None:
-        """Create the schema and bring its tables up to date; UserError when the server cannot be used."""
-        self.server_version()
-        with self.engine.begin() as connection:
-            self._upgrade(connection)
-
-    def try_migration(self) -> None:
-        """The same, and taken back: nothing has changed. UserError when it could not be done."""
-        self.server_version()
-        with self.engine.connect() as connection:
-            connection.execute(text("select set_config('lock_timeout', :patience, true)"), {"patience": LOCK_PATIENCE})
-            try:
-                self._upgrade(connection)
-            except (CommandError, DBAPIError) as error:
-                raise UserError(
-                    f"DATABASE_URL: the schema {self.schema} cannot be migrated: {str(error).splitlines()[0]}; run the "
-                    "version of the coordinator that made it, or a newer one, as a user who may create and alter it"
-                ) from None
-            finally:
-                connection.rollback()
-
-    def _upgrade(self, connection: Connection) -> None:
-        # Two processes may start at once; the second finds everything done.
-        connection.execute(text("select pg_advisory_xact_lock(hashtext(:name))"), {"name": self.schema})
-        connection.execute(text(f'create schema if not exists "{self.schema}"'))
-        config = Config(attributes={"connection": connection, "schema": self.schema})
-        config.set_main_option("script_location", str(MIGRATIONS))
-        command.upgrade(config, "head")
-
     def close(self) -> None:
         self.engine.dispose()
 
@@ -258,14 +222,6 @@ def _send(cursor: Any, statement: str, buffer: io.BytesIO) -> None:
 def _other(value: Any) -> str:
     """A subclass, such as numpy's numbers and pandas' timestamps."""
     return next((_WRITTEN[kind](value) for kind in type(value).__mro__ if kind in _WRITTEN), None) or str(value)
-
-
-@lru_cache(1)
-def newest_revision() -> str:
-    """What `alembic_version` holds where the tables are those of this code."""
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    return str(ScriptDirectory.from_config(config).get_current_head())
 
 
 @lru_cache(1 << 12)

@@ -15,6 +15,7 @@ from coordinator_dagster.ranges import Range
 from coordinator_dagster.stages.facts import MonthChanged, MonthStays
 from coordinator_dagster.store.database import Database
 from coordinator_dagster.store.gap_queries import AGED
+from coordinator_dagster.store.locks import locked
 from coordinator_dagster.store.tape import KEY, series_key
 from slots.market import MICROSECOND, Series
 
@@ -22,7 +23,6 @@ PARTITION = re.compile(r"market_records_(\d{4})_(\d\d)")
 LEFT = "left_market_records_"  # the name of a month that is no part of the tape any more
 LOCK_TIMEOUT = "100ms"  # so long may everybody who wants the tape be held up by who waits for it to be free
 TRY_SECONDS = 60
-LOCKED = ("55P03", "40P01")  # PostgreSQL's codes: a lock was not to be had in time; a deadlock
 OPEN = (
     "(c.status in ('planned', 'running') or c.status = 'PERFORMED' and not exists (select from ground_truths g "
     "where g.performed_at = c.performed_at and g.prediction_config_id = c.prediction_config_id))"
@@ -126,12 +126,12 @@ class ExpiryTable:
         try:
             return self._leave(month, cycles_from, still_needed)
         except DBAPIError as error:
-            if not _locked(error):
+            if not locked(error):
                 raise
             raise MonthStays(f"the tape was in use for {TRY_SECONDS} s without a pause; it is tried again") from None
 
     @retry(
-        retry=retry_if_exception(lambda error: _locked(error)),
+        retry=retry_if_exception(locked),
         stop=stop_after_delay(TRY_SECONDS),
         wait=wait_exponential_jitter(multiplier=0.1, max=5),
         reraise=True,
@@ -208,7 +208,3 @@ class ExpiryTable:
 
 def _month(year: int, month: int) -> Month:
     return Month(datetime(year, month, 1, tzinfo=UTC), datetime(year + month // 12, month % 12 + 1, 1, tzinfo=UTC))
-
-
-def _locked(error: BaseException) -> bool:
-    return isinstance(error, DBAPIError) and getattr(error.orig, "pgcode", None) in LOCKED

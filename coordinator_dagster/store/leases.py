@@ -16,16 +16,25 @@ UNTIL = f"clock_timestamp() + interval '{EXPIRE_SECONDS} seconds'"
 # Leases run out while the server is away: their holders find it again first, for they renew and try more often.
 LONG_UP = f"pg_postmaster_start_time() < clock_timestamp() - interval '{2 * RENEW_SECONDS} seconds'"
 
+COLUMNS = "name, holder, renewed_at, expires_at > clock_timestamp() as alive, meta_jsonb as meta"
+DISMISSED = "dismissed"
+
 
 @dataclass(frozen=True)
 class Lease:
-    """A lease as it stands. `meta` is what its last holder left for the next."""
+    """A lease as it stands. `meta` is what its last holder left for the next, or what its holder is told."""
 
     name: str
     holder: str
     renewed_at: datetime
     alive: bool
     meta: dict[str, Any]
+
+    @property
+    def dismissed(self) -> str | None:
+        """Why its holder is asked to make way, if it is."""
+        told = self.meta.get(DISMISSED, {})
+        return told["why"] if told.get("holder") == self.holder else None
 
 
 class LeaseTable:
@@ -49,17 +58,28 @@ class LeaseTable:
                 ).rowcount
             )
 
-    def renew(self, name: str, holder: str) -> bool:
-        """Hold it for another while, also when it had run out and nobody took it; False: somebody else has it."""
+    def renew(self, name: str, holder: str) -> Lease | None:
+        """Hold it for another while, also when it had run out and nobody took it; None: somebody else has it."""
         with self._database.transaction() as connection:
-            return bool(
-                connection.execute(
-                    text(
-                        f"update leases set renewed_at = clock_timestamp(), expires_at = {UNTIL} "
-                        "where name = :name and holder = :holder"
-                    ),
-                    {"name": name, "holder": holder},
-                ).rowcount
+            row = connection.execute(
+                text(
+                    f"update leases set renewed_at = clock_timestamp(), expires_at = {UNTIL} "
+                    f"where name = :name and holder = :holder returning {COLUMNS}"
+                ),
+                {"name": name, "holder": holder},
+            ).one_or_none()
+        return Lease(*row) if row else None
+
+    def dismiss(self, name: str, holder: str, why: str) -> None:
+        """Ask its holder to make way; it finds that when it next renews. Whoever comes after is not meant."""
+        told = orjson.dumps({DISMISSED: {"holder": holder, "why": why}}).decode()
+        with self._database.transaction() as connection:
+            connection.execute(
+                text(
+                    "update leases set meta_jsonb = meta_jsonb || cast(:told as jsonb) "
+                    "where name = :name and holder = :holder"
+                ),
+                {"name": name, "holder": holder, "told": told},
             )
 
     def release(self, name: str, holder: str, meta: dict[str, Any] | None = None) -> None:
@@ -73,12 +93,15 @@ class LeaseTable:
                 {"name": name, "holder": holder, "meta": orjson.dumps(meta or {}).decode()},
             )
 
+    def drop(self, name: str, holder: str) -> None:
+        """Nobody will look for it any more."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                text("delete from leases where name = :name and holder = :holder"), {"name": name, "holder": holder}
+            )
+
     def read(self, name: str) -> Lease | None:
-        rows = self._database.read(
-            "select name, holder, renewed_at, expires_at > clock_timestamp() as alive, meta_jsonb as meta "
-            "from leases where name = :name",
-            name=name,
-        )
+        rows = self._database.read(f"select {COLUMNS} from leases where name = :name", name=name)
         return Lease(*rows[0]) if rows else None
 
     def forget(self, prefix: str) -> None:

@@ -21,6 +21,7 @@ from coordinator_dagster.store.gaps import GapTable
 from coordinator_dagster.store.inputs import InputTable
 from coordinator_dagster.store.keys import KeyTable
 from coordinator_dagster.store.leases import LeaseTable
+from coordinator_dagster.store.migrating import migrate
 from coordinator_dagster.store.orders import OrderTable
 from coordinator_dagster.store.report.own_forecasts import OwnForecasts
 from coordinator_dagster.store.report.roster import RosterTable
@@ -95,7 +96,7 @@ def open_store(competition: Competition) -> Store:
 def open_as_it_stands(competition: Competition) -> Store:
     """The same, whatever the pack's configs are: for the order that makes the changed ones stand."""
     database = Database(database_url(competition), competition.schema)
-    database.migrate()
+    migrate(database)
     _keep_what_is_fixed(competition, database)
     return Store(database)
 

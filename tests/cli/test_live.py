@@ -173,6 +173,15 @@ def test_there_is_one_in_a_folder(live: Live, started: Start) -> None:
 
 
 @pytest.mark.ui
+def test_told_to_begin_anew_it_does_and_the_runs_go_on(live: Live) -> None:
+    workers, before = live.those(WORKER), {name: live.those(part) for name, part in SERVICES.items()}
+    live.process.send_signal(signal.SIGUSR2)
+    until(lambda: not any(one.is_running() for all_of_it in before.values() for one in all_of_it), 10)
+    until(live.serves, 60)
+    assert live.go_on(workers), f"a run died with it: {live.runs()}"
+
+
+@pytest.mark.ui
 def test_killed_itself_it_takes_its_services_along_but_not_the_runs(live: Live) -> None:
     workers, chosen = live.those(WORKER), dotenv_values(live.home / ".local.env")
     live.process.kill()

@@ -89,5 +89,6 @@ def test_the_systemd_unit_starts_a_command_that_there_is_and_starts_it_again() -
     assert command is not None
     assert set(options[::2]) <= {option for parameter in command.params for option in parameter.opts}
     assert [service["Restart"], service["KillMode"]] == ["always", "process"]
+    assert shlex.split(service["ExecReload"])[1:] == ["-USR2", "$MAINPID"], "which it takes for: begin anew"
     assert service["User"] != "root"
     assert int(service["TimeoutStopSec"]) > DAEMON_ENDS_SECONDS + RUNS_END_SECONDS + SERVICES_END_SECONDS

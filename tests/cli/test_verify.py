@@ -28,6 +28,7 @@ from coordinator_dagster.replay import replay
 from coordinator_dagster.report.app import create_app
 from coordinator_dagster.runtime import open_runtime
 from coordinator_dagster.store.database import Database
+from coordinator_dagster.store.migrating import try_migration
 from coordinator_dagster.store.store import open_store
 from coordinator_dagster.store.trial import MARK, trial_schema
 from coordinator_dagster.trial import _when, scratch, soonest
@@ -401,7 +402,7 @@ def test_a_schema_of_a_newer_version_cannot_be_migrated(type_in: TypeIn, node: M
         with database.transaction() as connection:
             connection.execute(text("update alembic_version set version_num = '9999'"))
         with pytest.raises(UserError, match=r"cannot be migrated: Can't locate revision .*9999.*; run the version of"):
-            database.try_migration()
+            try_migration(database)
         code, said, _ = type_in("verify", "--offline")
         assert (code, marks(said)["database"]) == (1, "✗")
 

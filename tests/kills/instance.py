@@ -39,9 +39,9 @@ ORPHANS_END_SECONDS = 10
 class Venue:
     """The stand-in exchange as a process of its own; its clock runs SPEED times as fast as ours."""
 
-    def __init__(self, tape: Path, log: Path) -> None:
+    def __init__(self, tape: Path, log: Path, start: str = START) -> None:
         command = [sys.executable, "-m", "stand_in_exchange", "--port", "0", "--tape", str(tape), "--derive-ticks"]
-        command += ["--start", START, "--speed", str(SPEED)]
+        command += ["--start", start, "--speed", str(SPEED)]
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
         with log.open("w") as errors:
             self.process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=errors)
@@ -66,13 +66,13 @@ class Venue:
 
 
 class Instance:
-    """`coordinator live` with the embedded PostgreSQL, started again as systemd would."""
+    """`coordinator live` with the embedded PostgreSQL, started again as systemd would; `code` has our packages."""
 
-    def __init__(self, home: Path, venue: Venue) -> None:
+    def __init__(self, home: Path, venue: Venue, code: Path = PROJECT) -> None:
         self.home, self.venue, self.port, self.log = home, venue, free_port(), home / "log"
         ours = {name.upper() for name in [*Settings.model_fields, *SLOT_NAMES, "DAGSTER_HOME", "DAGSTER_POSTGRES_URL"]}
         self.environment = {name: value for name, value in os.environ.items() if name.upper() not in ours}
-        self.environment |= COMPETITION | {"COORDINATOR_HOME": str(home), "PYTHONPATH": str(PROJECT)}
+        self.environment |= COMPETITION | {"COORDINATOR_HOME": str(home), "PYTHONPATH": str(code)}
         self.environment |= {"FEED_BASE_URL": venue.url, "CLOCK_URL": f"{venue.url}/_control/clock"}
         self.data = (home / ".coordinator" / "postgres").resolve()
         self.start()

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import pytest
 
 from tests.cli.serving import of_home, until
-from tests.production import production
 from tests.production.deployment import PASSWORD, Deployment
 from tests.production.layout import PARTS
 
@@ -41,7 +40,7 @@ def test_all_parts_start_beside_an_empty_database(deployment: Deployment) -> Non
     assert [one.cmdline() for one in of_home(deployment.home) if PASSWORD in " ".join(one.cmdline())] == []
 
 
-@production
+@pytest.mark.production
 def test_all_are_healthy_again_after_all_were_killed(deployment: Deployment) -> None:
     before = [deployment.pid(part) for part in PARTS]
     for part in PARTS:

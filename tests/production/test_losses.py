@@ -19,7 +19,6 @@ from tests.cli.serving import answers, until
 from tests.kills.instance import COMPETITION, SCHEMA, Venue, gone
 from tests.kills.stored import Stored
 from tests.kills.test_kills import missed_within, nothing_lost
-from tests.production import production
 from tests.production.deployment import Deployment
 from tests.production.layout import CODE, PARTS
 from tests.ui import Ui
@@ -63,8 +62,9 @@ def stored(deployment: Deployment) -> Iterator[Stored]:
     one.close()
 
 
-@production
+@pytest.mark.production
 @pytest.mark.venue
+@pytest.mark.timeout(1800)
 def test_the_loss_of_each_part_in_any_order(deployment: Deployment, stored: Stored, venue: Venue) -> None:
     order = list(LOSSES)
     random.Random(SEED).shuffle(order)

@@ -48,7 +48,7 @@ class LostHours:
         return self.kept.runtime
 
     @contextmanager
-    def _open(self, competition: Competition) -> Iterator[Runtime]:
+    def _open(self, competition: Competition, _as_it_stands: bool) -> Iterator[Runtime]:
         with opened(competition, MODELS, feed=self.feed, clock=self.clock) as runtime:
             yield runtime
 

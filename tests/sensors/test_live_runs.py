@@ -112,4 +112,5 @@ def test_it_is_on_in_production_and_off_where_it_is_told(competition: Callable[.
         made = competition(mode="live", sensors=on)
         [sensor] = [one for one in build_definitions(made).sensors or [] if one.name.endswith("live_run_sensor")]
         assert sensor.default_status is status
-    assert not build_definitions(competition(mode="replay")).sensors
+    [one] = build_definitions(competition(mode="replay")).sensors or []
+    assert one.name.endswith("dead_run_sensor")

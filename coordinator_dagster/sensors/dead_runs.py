@@ -1,0 +1,59 @@
+"""Ends batch runs whose process is gone, so that Dagster launches them again and their place in the pool is free."""
+
+import json
+import time
+from collections.abc import Collection
+
+import dagster as dg
+
+from coordinator_dagster.competition import Competition
+from coordinator_dagster.heartbeat import lease_of
+from coordinator_dagster.sensors.kept import KeptRuntime
+
+EVERY_SECONDS = 15
+FIRST_BEAT_SECONDS = 120  # a run that has not opened its database by then never will
+DIED = "the run died: its process has not renewed its lease"
+STARTED = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])
+
+
+def dead_run_sensor(competition: Competition, kept: KeptRuntime, jobs: Collection[str]) -> dg.SensorDefinition:
+    """`jobs`: the names of the competition's batch jobs. On in replays, too: backfills die there as anywhere."""
+    on = competition.settings.sensors
+
+    def ours(run: dg.DagsterRun) -> bool:
+        """From the asset graph, runs are of no job of ours. Live runs are not: they have a claim on their window."""
+        keys = [*(run.asset_selection or ()), *(one.asset_key for one in run.asset_check_selection or ())]
+        return run.job_name in jobs or any(key.path[0] == competition.schema for key in keys)
+
+    @dg.sensor(
+        name=f"{competition.schema}_dead_run_sensor",
+        minimum_interval_seconds=EVERY_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING if on else dg.DefaultSensorStatus.STOPPED,
+        description="Reports batch runs whose process is gone as failed, at the second look that finds no sign of "
+        "life; Dagster then launches them again, twice at most.",
+    )
+    def sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        suspects, seen = json.loads(context.cursor or "{}"), {}
+        runs = [one for one in context.instance.get_run_records(STARTED) if ours(one.dagster_run)]
+        for record in runs:
+            run = record.dagster_run
+            silent = _silent_since(kept, record)
+            if silent is None:
+                continue
+            if suspects.get(run.run_id) == silent:
+                context.instance.report_run_failed(run, DIED)
+            else:
+                seen[run.run_id] = silent
+        context.update_cursor(json.dumps(seen))
+        return dg.SkipReason(f"{len(runs)} batch runs are at work, {len(seen)} of them give no sign of life")
+
+    return sensor
+
+
+def _silent_since(kept: KeptRuntime, record: dg.RunRecord) -> str | None:
+    """What shows that the run has stopped living, if it is the same at the next look; None: it lives."""
+    lease = kept.runtime.store.leases.read(lease_of(record.dagster_run.run_id))
+    if lease:
+        return None if lease.alive else lease.renewed_at.isoformat()
+    started = record.start_time or 0.0
+    return None if time.time() - started < FIRST_BEAT_SECONDS else f"started {started:.0f}"

@@ -1,0 +1,173 @@
+"""A batch run shows that it lives; one whose process is gone is found, and only that one."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from coordinator_dagster import heartbeat
+from coordinator_dagster.code_location import build_definitions
+from coordinator_dagster.competition import Competition
+from coordinator_dagster.heartbeat import beating, lease_of
+from coordinator_dagster.sensors.dead_runs import dead_run_sensor
+from coordinator_dagster.sensors.kept import KeptRuntime
+from coordinator_dagster.store.store import Store
+from tests.conftest import PROJECT
+
+LIVES = """
+import signal, sys, time
+from coordinator_dagster.competition import read_competition
+from coordinator_dagster.resources import runtime_of_run
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell runs in the background ignores it
+with runtime_of_run(read_competition(), sys.argv[1]):
+    print("at work", flush=True)
+    try:
+        time.sleep(60)
+    except KeyboardInterrupt:
+        print("interrupted", flush=True)
+"""
+
+
+class Watch:
+    """The sensor, its instance and cursor, evaluated as the daemon does."""
+
+    def __init__(self, made: Competition, instance: dg.DagsterInstance) -> None:
+        self.made, self.instance, self.cursor = made, instance, None
+        self.kept = KeptRuntime(made)
+        self.definitions = build_definitions(made)
+        self.sensor = dead_run_sensor(made, self.kept, {f"{made.schema}_loop"})
+
+    @property
+    def store(self) -> Store:
+        return self.kept.runtime.store
+
+    def look(self) -> str:
+        context = dg.build_sensor_context(instance=self.instance, cursor=self.cursor, definitions=self.definitions)
+        skipped: Any = self.sensor(context)
+        self.cursor = context.cursor
+        return str(skipped.skip_message)
+
+    def started(self, job: str = "loop") -> str:
+        """A run that Dagster takes for being at work."""
+        found = self.definitions.resolve_job_def(f"{self.made.schema}_{job}")
+        run = self.instance.create_run_for_job(found, status=dg.DagsterRunStatus.STARTING)
+        self.instance.report_dagster_event(dg.DagsterEvent(dg.DagsterEventType.RUN_START.value, found.name), run.run_id)
+        return run.run_id
+
+    def status(self, run_id: str) -> dg.DagsterRunStatus:
+        run = self.instance.get_run_by_id(run_id)
+        assert run
+        return run.status
+
+
+@pytest.fixture
+def watch(competition: Callable[..., Competition]) -> Iterator[Watch]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        watching = Watch(competition(mode="replay"), instance)
+        yield watching
+        watching.kept.runtime.close()
+
+
+def process_of(run_id: str, home: Path) -> "subprocess.Popen[str]":
+    environment = os.environ | {"COORDINATOR_HOME": str(home), "PYTHONPATH": str(PROJECT)}
+    process = subprocess.Popen(
+        [sys.executable, "-c", LIVES, run_id], env=environment, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout and process.stdout.readline() == "at work\n"
+    return process
+
+
+def expire(watch: Watch, run_id: str) -> None:
+    with watch.store.database.transaction() as connection:
+        connection.exec_driver_sql(f"update leases set expires_at = now() where holder = '{run_id}'")
+
+
+def test_a_run_that_was_killed_is_failed_at_the_second_look_and_one_that_lives_is_not(
+    watch: Watch, tmp_path: Path
+) -> None:
+    killed, lives = watch.started(), watch.started()
+    processes = [process_of(one, tmp_path) for one in (killed, lives)]
+    try:
+        assert "2 batch runs are at work, 0 of them" in watch.look()
+        processes[0].kill()
+        processes[0].wait()
+        expire(watch, killed)  # it has not to be waited for
+        assert "1 of them" in watch.look()
+        assert watch.status(killed) is dg.DagsterRunStatus.STARTED, "once may be a database that was away"
+        watch.look()
+        assert watch.status(killed) is dg.DagsterRunStatus.FAILURE
+        assert watch.status(lives) is dg.DagsterRunStatus.STARTED
+    finally:
+        for one in processes:
+            one.kill()
+            one.wait()
+
+
+def test_a_run_whose_lease_is_taken_away_ends(watch: Watch, tmp_path: Path) -> None:
+    run = watch.started()
+    process = process_of(run, tmp_path)
+    with watch.store.database.transaction() as connection:
+        connection.exec_driver_sql(f"update leases set holder = 'restore' where holder = '{run}'")
+    assert process.communicate(timeout=10)[0] == "interrupted\n"
+    assert process.returncode == 0
+
+
+def test_a_run_that_ends_leaves_no_lease(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heartbeat, "RENEW_SECONDS", 0.02)
+    leases = watch.store.leases
+    with beating(leases, "a run"):
+        first = leases.read(lease_of("a run"))
+        time.sleep(0.2)
+        later = leases.read(lease_of("a run"))
+        assert first and later and later.alive and later.renewed_at > first.renewed_at
+    assert leases.read(lease_of("a run")) is None
+
+
+def test_a_run_that_never_came_to_its_first_beat_is_dead_too(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = watch.started()
+    assert "0 of them" in watch.look(), "it may still be opening its database"
+    monkeypatch.setattr("coordinator_dagster.sensors.dead_runs.FIRST_BEAT_SECONDS", 0)
+    watch.look()
+    watch.look()
+    assert watch.status(run) is dg.DagsterRunStatus.FAILURE
+
+
+def test_runs_of_others_are_left_alone(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job whose name begins alike, and an asset of another competition; one of ours without a job is seen."""
+    monkeypatch.setattr("coordinator_dagster.sensors.dead_runs.FIRST_BEAT_SECONDS", 0)
+
+    @dg.job(name=f"{watch.made.schema}_loop_of_another")
+    def other() -> None: ...
+
+    @dg.asset(key=["another", "scores"])
+    def elsewhere() -> None: ...
+
+    @dg.asset(key=[watch.made.schema, "scores"])
+    def ours() -> None: ...
+
+    def begun(job: dg.JobDefinition, key: dg.AssetKey | None) -> str:
+        run = watch.instance.create_run_for_job(
+            job, status=dg.DagsterRunStatus.STARTED, asset_selection=frozenset({key}) if key else None
+        )
+        return run.run_id
+
+    location = dg.Definitions(assets=[elsewhere, ours]).resolve_implicit_global_asset_job_def()
+    theirs = [begun(other, None), begun(location, elsewhere.key)]
+    own = begun(location, ours.key)
+    watch.look()
+    watch.look()
+    assert [watch.status(one) for one in theirs] == [dg.DagsterRunStatus.STARTED] * 2
+    assert watch.status(own) is dg.DagsterRunStatus.FAILURE
+
+
+def test_a_replay_that_is_not_begun_is_not_begun_by_looking(competition: Callable[..., Competition]) -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        watching = Watch(competition(mode="replay"), instance)
+        assert "0 batch runs" in watching.look()
+        assert "runtime" not in watching.kept.__dict__
