@@ -53,12 +53,12 @@ def make_tables(url: str) -> None:
     """
     engine = create_engine(url)
     with engine.begin() as connection:
-        _alone(connection)
+        alone(connection)
         DagsterPostgresStorage(url, should_autocreate_tables=True)
     engine.dispose()
 
 
-def _alone(connection: Connection) -> None:
+def alone(connection: Connection) -> None:
     """Until the transaction ends no other process of this database makes schema or tables for Dagster."""
     connection.execute(text("select pg_advisory_xact_lock(hashtext('dagster tables'))"))
 
@@ -115,7 +115,7 @@ def dagster_url() -> str:
     url = with_driver(configured.get_secret_value() if configured else start_embedded(home))
     engine = create_engine(url)
     with engine.begin() as connection:
-        _alone(connection)
+        alone(connection)
         if connection.scalar(text("select to_regclass(:table)"), {"table": f"{schema}.operator_orders"}):
             raise UserError(
                 f"DAGSTER_SCHEMA={schema}: a competition has its tables there; choose another, such as {schema}_dagster"
