@@ -135,5 +135,5 @@ def launch(deployment: Deployment, stored: Stored) -> str:
 
 
 def states(stored: Stored, backfill: str) -> list[str]:
-    """Of the backfill's run, and of those launched in its place: that Dagster calls it failed says no more than that."""
+    """Of its run, and of those launched in that one's place; with one that died Dagster calls the backfill failed."""
     return [row.status for row in stored.rows(RUNS, backfill=backfill)] if stored.answers() else []
