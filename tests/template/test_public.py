@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.production.layout import composed
 from tests.template.generating import PROJECT, generate
 
 SPEC = {
@@ -108,6 +109,10 @@ def test_a_node_is_deployed_by_this_repo_s_own_files(repos: tuple[Path, Path]) -
         assert (repos[1] / "docker" / name).read_text() == (PROJECT / "docker" / name).read_text()
     assert os.access(repos[1] / "docker" / "deploy", os.X_OK)
     assert (repos[1] / ".dockerignore").read_text() == (PROJECT / ".dockerignore").read_text()
+    code = composed(repos[1], "--profile", "blue", file=repos[1] / "docker" / "compose.yaml")["services"]["code-blue"]
+    mounted = {one["target"]: one["source"] for one in code["volumes"] if one["type"] == "bind"}
+    assert mounted == {"/app/models": str(repos[1] / "models"), "/app/public": str(repos[0])}
+    assert [code["environment"][name] for name in ("MODELS_DIR", "PUBLIC_REPO")] == ["/app/models", "/app/public"]
     assert not {".env", "secrets"} & {path.name for path in (repos[1] / "docker").iterdir()}
 
 
