@@ -67,8 +67,8 @@ def _code_server(code: str) -> tuple[CodeServer, list[str]]:
 
 def _become(command: Callable[[Competition], Sequence[str]], faults: Sequence[str]) -> None:
     """UserErrors for what no waiting mends."""
-    logging.basicConfig(format="%(asctime)s - %(name)s - %(levelname)s - %(message)s")
     competition = read_competition()
+    logging.basicConfig(format="%(asctime)s - %(name)s - %(levelname)s - %(message)s")
     found = [*faults, *settings_faults(competition)]
     if not competition.settings.database_url and "DAGSTER_POSTGRES_URL" not in os.environ:
         found.append("DATABASE_URL is not set; services share a PostgreSQL server: set it to that one's URL")

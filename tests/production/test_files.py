@@ -12,7 +12,7 @@ from tests.conftest import PROJECT
 from tests.production.layout import BIN, composed
 
 DOCKER = PROJECT / "docker"
-OURS = {"code-blue", "code-green", "daemon", "webserver", "webserver-public", "report"}
+OURS = {"code-blue", "code-green", "daemon", "webserver", "webserver-public", "report", "metrics"}
 NOT_OURS = {"orchestrator", "web"}  # images from elsewhere, with needs of their own
 BASIC_AUTH_SINCE = (2, 8)  # Caddy's; before, it was one word
 
