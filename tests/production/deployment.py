@@ -14,7 +14,7 @@ from supervisor.xmlrpc import SupervisorTransport
 from coordinator_dagster.store.database import with_driver
 from coordinator_dagster.store.embedded import start_embedded, stop_embedded
 from tests.cli.serving import of_home, until
-from tests.kills.instance import kill, with_children
+from tests.kills.instance import command_of, kill, with_children
 from tests.production.layout import BIN, CODE, OURS, PARTS, PROGRAMS, Layout
 
 STARTS_SECONDS = 120
@@ -61,13 +61,17 @@ class Deployment:
         return bool(self.pid(part)) and self.layout.is_healthy(part)
 
     def lose(self, part: str, with_runs: bool = False) -> list[psutil.Process]:
-        """kill -9; `with_runs` all that runs in its container. Returns when another process is there."""
+        """kill -9; `with_runs` all that would be in its container. Returns when another process is there."""
         process = self.process(part)
-        killed = with_children([process]) if with_runs else [process]
+        killed = with_children([process, *self.run_workers()]) if with_runs else [process]
         for one in killed:
             kill(one)
         until(lambda: self.pid(part) not in (0, process.pid), 60)
         return killed
+
+    def run_workers(self) -> list[psutil.Process]:
+        """Those of every run, also of a code server that was killed before."""
+        return [one for one in of_home(self.home) if "--multiprocessing-fork" in command_of(one)]
 
     def audit(self) -> str:
         """What `coordinator audit` says; fails where it finds something."""

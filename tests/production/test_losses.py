@@ -94,11 +94,13 @@ def lose(deployment: Deployment, stored: Stored, venue: Venue, loss: str) -> lis
         backfills.append(launch(deployment, stored))
         until(lambda: states(stored, backfills[0])[-1:] == ["STARTED"], STEADY_SECONDS)
     before = venue.now()
+    working = stored.lease()
     killed = deployment.lose(part, with_runs=loss == WITH_RUNS)
     gone(killed)
     after = venue.now()
     next_cycle = until(lambda: stored.performed_after(after), GOES_ON_SECONDS)
     healthy = steady(deployment, stored, venue)
+    assert loss != WITH_RUNS or stored.lease()[0] != working[0], "the live run went on"
     missed = len(stored.missed_since(before))
     print(f"{loss}: next cycle after {next_cycle:.1f} s, all well {healthy:.1f} s later, {missed} MISSED")
     return backfills
