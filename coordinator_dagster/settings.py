@@ -106,7 +106,8 @@ class Settings(BaseSettings):
         [], description="comma-separated: pages of these origins may read the report API; empty: its own only"
     )
     sensors: bool = Field(True, description="live: start and settle by themselves, once the daemon runs")
-    failure_webhook_url: SecretStr | None = Field(None, description="failed runs are posted there, as Slack takes it")
+    failure_webhook_url: SecretStr | None = Field(None, description="what is wrong is posted there, as Slack takes it")
+    log_format: Literal["text", "json"] = Field("text", description="of what services print; json: an object a line")
     slot_version: str = Field("", description="change it to have everything scored anew")
 
     @field_validator("competition")

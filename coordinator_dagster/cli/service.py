@@ -14,6 +14,7 @@ from coordinator_dagster.cli.validate import settings_faults
 from coordinator_dagster.competition import Competition, read_competition
 from coordinator_dagster.errors import UserErrors
 from coordinator_dagster.launcher import CodeServer, service_commands, set_dagster_environment
+from coordinator_dagster.logs import log_to_stderr
 from coordinator_dagster.ports import port_faults
 
 LONGEST_PAUSE_SECONDS = 5
@@ -68,7 +69,7 @@ def _code_server(code: str) -> tuple[CodeServer, list[str]]:
 def _become(command: Callable[[Competition], Sequence[str]], faults: Sequence[str]) -> None:
     """UserErrors for what no waiting mends."""
     competition = read_competition()
-    logging.basicConfig(format="%(asctime)s - %(name)s - %(levelname)s - %(message)s")
+    log_to_stderr(competition)
     found = [*faults, *settings_faults(competition)]
     if not competition.settings.database_url and "DAGSTER_POSTGRES_URL" not in os.environ:
         found.append("DATABASE_URL is not set; services share a PostgreSQL server: set it to that one's URL")
