@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: help setup demo live dev report test check crash equivalence faults hostile kills production test-templates bench clean
+.PHONY: help setup demo live dev report deploy retire down logs verify test check crash equivalence faults hostile kills production test-templates bench clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
@@ -29,6 +29,27 @@ dev: setup ## serve the Dagster UI and daemon for the competition in this folder
 
 report: setup ## serve the leaderboard page, the report API and the tape of this folder; ARGS="--port 8000"
 	$(BIN)/coordinator report $(ARGS)
+
+deploy: ## start this folder's competition in containers, or its next version: docs/deploy.md
+	docker/deploy
+
+retire: ## stop the code server of the version before, once it has no more runs
+	docker/deploy retire
+
+down: ## stop the containers; the data stay
+	docker/deploy down $(ARGS)
+
+logs: ## what the containers print
+	docker/deploy logs --follow --tail 200 $(ARGS)
+
+# Where it is deployed, in its containers.
+ifneq ($(wildcard docker/.env),)
+verify: ## try what a competition needs, one step after the other
+	docker/deploy verify $(ARGS)
+else
+verify: setup
+	$(BIN)/coordinator verify $(ARGS)
+endif
 
 check: setup ## linters and types
 	$(BIN)/ruff check .

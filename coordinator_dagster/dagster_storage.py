@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 from dagster._core.storage.defs_state.base import DefsStateStorage
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage
-from sqlalchemy import URL, Engine, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 
 from coordinator_dagster.competition import default_home
 from coordinator_dagster.errors import UserError
@@ -42,8 +42,25 @@ class LazyPostgresStorage(DagsterPostgresStorage):
 @cache
 def _server() -> URL:
     url = dagster_url()
-    DagsterPostgresStorage(url, should_autocreate_tables=True)
+    make_tables(url)
     return make_url(url)
+
+
+def make_tables(url: str) -> None:
+    """Make Dagster's tables, unless they are there; who wants to meanwhile waits.
+
+    Services start together, and Dagster takes the tables for made as soon as the first of them is there.
+    """
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        alone(connection)
+        DagsterPostgresStorage(url, should_autocreate_tables=True)
+    engine.dispose()
+
+
+def alone(connection: Connection) -> None:
+    """Until the transaction ends no other process of this database makes schema or tables for Dagster."""
+    connection.execute(text("select pg_advisory_xact_lock(hashtext('dagster tables'))"))
 
 
 @event.listens_for(Engine, "do_connect")
@@ -98,6 +115,7 @@ def dagster_url() -> str:
     url = with_driver(configured.get_secret_value() if configured else start_embedded(home))
     engine = create_engine(url)
     with engine.begin() as connection:
+        alone(connection)
         if connection.scalar(text("select to_regclass(:table)"), {"table": f"{schema}.operator_orders"}):
             raise UserError(
                 f"DAGSTER_SCHEMA={schema}: a competition has its tables there; choose another, such as {schema}_dagster"

@@ -1,17 +1,17 @@
 """Starts Dagster the way this project wants it: its home, its database, its settings in the environment."""
 
 import os
-import shutil
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
-from dagster_postgres import DagsterPostgresStorage
 
 from coordinator_dagster.competition import Competition
-from coordinator_dagster.dagster_storage import dagster_url
+from coordinator_dagster.dagster_storage import dagster_url, make_tables
 from coordinator_dagster.errors import UserError
 from coordinator_dagster.logs import log_format_option
 
@@ -24,14 +24,12 @@ PROJECT = Path(__file__).parents[1]
 def set_dagster_environment(competition: Competition) -> None:
     """Set DAGSTER_HOME and DAGSTER_POSTGRES_URL for this process and its children."""
     home = _dagster_home(competition)
-    home.mkdir(parents=True, exist_ok=True)
     own = competition.home / "dagster.yaml"
-    shutil.copyfile(own if own.is_file() else PROJECT / "dagster.yaml", home / "dagster.yaml")
+    _replace(home / "dagster.yaml", (own if own.is_file() else PROJECT / "dagster.yaml").read_text())
     os.environ["COORDINATOR_HOME"] = str(competition.home)
     os.environ["DAGSTER_HOME"] = str(home)
     os.environ["DAGSTER_POSTGRES_URL"] = dagster_url()
-    # Made here once: the processes of `dagster dev` start together and would race to make the tables.
-    DagsterPostgresStorage(os.environ["DAGSTER_POSTGRES_URL"], should_autocreate_tables=True)
+    make_tables(os.environ["DAGSTER_POSTGRES_URL"])  # here once, so that what is started need not
     os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", EVENT_BATCH_SIZE)
 
 
@@ -54,32 +52,52 @@ def dagster_dev_command(competition: Competition, host: str, port: int, alone: b
 
 
 @dataclass(frozen=True)
+class CodeServer:
+    """Where the code server listens: at a host and port, or at a socket of this machine."""
+
+    host: str = ""
+    port: int = 0
+    socket: Path | None = None
+
+    @property
+    def options(self) -> list[str]:
+        """Of `dagster api grpc`."""
+        return ["-s", str(self.socket)] if self.socket else ["-h", self.host, "-p", str(self.port)]
+
+    @property
+    def address(self) -> dict[str, str | int]:
+        """As a workspace says it."""
+        return {"socket": str(self.socket)} if self.socket else {"host": self.host, "port": self.port}
+
+    @property
+    def workspace(self) -> str:
+        """A file name: services that share a Dagster home may ask different code servers."""
+        return "live-workspace.yaml" if self.socket else f"{self.host}-{self.port}-workspace.yaml"
+
+
+@dataclass(frozen=True)
 class ServiceCommands:
     """The command lines of what `dagster dev` starts, each a process that may be started again alone."""
 
-    socket: Path  # where the code server listens
     code_server: Sequence[str]
     webserver: Sequence[str]
     daemon: Sequence[str]
 
 
-def service_commands(competition: Competition, socket: Path, host: str, port: int) -> ServiceCommands:
-    """The code server is `dagster api grpc`, one process.
+def service_commands(competition: Competition, at: CodeServer, host: str, port: int) -> ServiceCommands:
+    """The code server is `dagster api grpc`, one process; `host` and `port` are the UI's.
 
     The child that `dagster code-server start` (and so `dagster dev`) hands its calls to is not started again when
-    it has been killed.
+    it has been killed. Wherever it is served the location has its name: sensors keep their cursors by it, and runs
+    their place in the queue.
     """
     (loaded,) = _code_location(competition).values()
     file = loaded.get("relative_path")
     target = ["-f", file, "-d", loaded["working_directory"]] if file else ["-m", loaded["module_name"]]
-    server = {"grpc_server": {"socket": str(socket), "location_name": loaded["location_name"]}}
-    workspace, form = (
-        _write_workspace(competition, "live-workspace.yaml", server),
-        log_format_option(competition.settings),
-    )
+    server = {"grpc_server": {**at.address, "location_name": loaded["location_name"]}}
+    workspace, form = _write_workspace(competition, at.workspace, server), log_format_option(competition.settings)
     return ServiceCommands(
-        socket,
-        [_program("dagster"), "api", "grpc", "-s", str(socket), *target, *form],
+        [_program("dagster"), "api", "grpc", *at.options, *target, *form],
         [_program("dagster-webserver"), "-w", str(workspace), "-h", host, "-p", str(port), *form],
         [_program("dagster-daemon"), "run", "-w", str(workspace), *form],
     )
@@ -98,12 +116,19 @@ def _code_location(competition: Competition) -> dict[str, dict[str, str]]:
     return {"python_file": {"relative_path": str(own), **names}}
 
 
-def _write_workspace(competition: Competition, name: str, location: Mapping[str, Mapping[str, str]]) -> Path:
+def _write_workspace(competition: Competition, name: str, location: Mapping[str, Mapping[str, Any]]) -> Path:
     """A workspace of one code location, in the Dagster home."""
     file = _dagster_home(competition) / name
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(yaml.safe_dump({"load_from": [location]}))
+    _replace(file, yaml.safe_dump({"load_from": [location]}))
     return file
+
+
+def _replace(file: Path, text: str) -> None:
+    """Write a file in one step: services share the Dagster home, and another may be reading it."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=file.parent, prefix=f".{file.name}-", delete=False) as new:
+        new.write(text)
+    Path(new.name).replace(file)
 
 
 def _dagster_home(competition: Competition) -> Path:

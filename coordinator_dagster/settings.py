@@ -1,7 +1,7 @@
 """Every setting of a competition, with where each one came from.
 
-Strongest first: the process environment, `.local.env` in the code location's own folder, the defaults here. What the
-folder says over its pack is in `overrides`.
+Strongest first: the process environment, files of secrets, `.local.env` in the code location's own folder, the
+defaults here. What the folder says over its pack is in `overrides`.
 """
 
 import os
@@ -9,12 +9,13 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from coordinator_dagster.errors import UserErrors
+from coordinator_dagster.errors import UserError, UserErrors
 from coordinator_dagster.faults import pydantic_faults
 from coordinator_dagster.runners.layers import LAYERS
 from slots.market import Kind, granularity_seconds
@@ -35,6 +36,7 @@ class Settings(BaseSettings):
     competition_end: datetime | None = Field(None, description="no cycle from then on, an hour, UTC; unset: open")
     pack: str = Field("baseline", description="a pack's id, or the path of a .json file")
     database_url: SecretStr | None = Field(None, description="PostgreSQL; unset: embedded, in .coordinator")
+    database_password: SecretStr | None = Field(None, description="goes into DATABASE_URL, where that has none")
     dagster_schema: str = Field("dagster", description="of Dagster's own tables there; one for each UI with its daemon")
 
     feed_provider: str = Field("simulated", description="binance, pyth, replay, simulated or none")
@@ -212,7 +214,26 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return env_settings, dotenv_settings
+        return env_settings, init_settings, dotenv_settings  # files of secrets are told at the making
+
+
+def secret_files() -> dict[str, Path]:
+    """The files that hold a setting each, by the setting: those of SECRETS_DIR, else of /run/secrets.
+
+    Containers get secrets as files there. A file that is empty says nothing. UserError where they cannot be read.
+    """
+    given = os.environ.get("SECRETS_DIR")
+    folder = Path(given or "/run/secrets")
+    if not given and not folder.is_dir():
+        return {}
+    try:
+        files = {file.name.lower(): file for file in folder.iterdir() if file.name.lower() in Settings.model_fields}
+        return {name: file for name, file in files.items() if file.read_text().strip()}
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"SECRETS_DIR={folder}: {error}; let it hold text files, each named as a setting, that the user "
+            f"{os.getuid()} may read"
+        ) from None
 
 
 def schema_name(competition: str) -> str:
@@ -222,14 +243,17 @@ def schema_name(competition: str) -> str:
 
 def read_settings(home: Path) -> Settings:
     """The settings of the code location in `home`, where its paths begin; UserErrors with every fault."""
+    secrets: dict[str, Any] = {name: file.read_text().strip() for name, file in secret_files().items()}
     try:
-        settings = Settings(_env_file=home / ".local.env")
+        settings = Settings(_env_file=home / ".local.env", **secrets)
     except ValidationError as error:
         faults = pydantic_faults("settings", error, Settings)
         raise UserErrors([_named_as_set(fault, home) for fault in faults]) from None
     found: dict[str, Any] = {}
     if settings.pack.endswith(".json"):
         found["pack"] = str(home / settings.pack)
+    if settings.database_url and settings.database_password:
+        found["database_url"] = _with_password(settings.database_url, settings.database_password)
     if settings.feed_tape_dir:
         found["feed_tape_dir"] = home / settings.feed_tape_dir
     found["tape_archive_dir"] = home / settings.tape_archive_dir
@@ -239,6 +263,16 @@ def read_settings(home: Path) -> Settings:
     if settings.public_repo:
         found["public_repo"] = (home / settings.public_repo).resolve()
     return settings.model_copy(update=found)
+
+
+def _with_password(url: SecretStr, password: SecretStr) -> SecretStr:
+    """The URL with that password, unless it names one. One that is none is found out where it is used."""
+    parts = urlsplit(url.get_secret_value())
+    name, joint, host = parts.netloc.rpartition("@")
+    if not joint or ":" in name:
+        return url
+    netloc = f"{name}:{quote(password.get_secret_value(), safe='')}@{host}"
+    return SecretStr(urlunsplit(parts._replace(netloc=netloc)))
 
 
 def _named_as_set(fault: str, home: Path) -> str:
@@ -251,5 +285,7 @@ def source_of(field: str, home: Path) -> str:
     name = field.upper()
     if any(key.upper() == name for key in os.environ):
         return "environment"
+    if secret := secret_files().get(name.lower()):
+        return str(secret)
     file = home / ".local.env"
     return str(file) if any(key.upper() == name for key in dotenv_values(file)) else "default"

@@ -112,14 +112,15 @@ class EmbeddedPostgres(Kept):
         start_embedded(self.home)
 
 
-def supervise(home: Path, commands: ServiceCommands, postgres: EmbeddedPostgres | None) -> bool:
+def supervise(home: Path, commands: ServiceCommands, socket: Path, postgres: EmbeddedPostgres | None) -> bool:
     """Keep them running until SIGINT or SIGTERM, then end the runs and them; a second signal kills everything.
 
-    True at SIGUSR2: the services have ended, the runs go on, and who called begins anew with what is installed now.
+    The code server listens at `socket`. True at SIGUSR2: the services have ended, the runs go on, and who called
+    begins anew with what is installed now.
     """
     code_server = Service("code server", commands.code_server, home, needs=home)
-    webserver = Service("webserver", commands.webserver, home, needs=commands.socket)
-    daemon = Service("daemon", commands.daemon, home, needs=commands.socket)
+    webserver = Service("webserver", commands.webserver, home, needs=socket)
+    daemon = Service("daemon", commands.daemon, home, needs=socket)
     kept = [*([postgres] if postgres else []), code_server, webserver, daemon]
     asked = _Asked()
     try:

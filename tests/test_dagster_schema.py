@@ -1,13 +1,15 @@
 """Where Dagster's own tables are: DAGSTER_SCHEMA, never a competition's schema."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import create_engine, inspect, make_url, text
 
 from coordinator_dagster.competition import Competition
-from coordinator_dagster.dagster_storage import dagster_url
+from coordinator_dagster.dagster_storage import alone, dagster_url, make_tables
 from coordinator_dagster.errors import UserError, UserErrors
+from coordinator_dagster.store.database import with_driver
 from coordinator_dagster.store.store import open_store
 from tests.ui import sql
 
@@ -52,3 +54,25 @@ def test_another_competitions_schema_is_refused(competition: Make) -> None:
     competition("a", dagster_schema=other.schema)
     with pytest.raises(UserError, match=f"DAGSTER_SCHEMA={other.schema}: a competition has its tables there"):
         dagster_url()
+
+
+def test_whoever_comes_while_another_makes_its_tables_waits(database_url: str) -> None:
+    """Dagster takes them for made as soon as the first is there."""
+    schema = "dagster_together"
+    sql(database_url, f"drop schema if exists {schema} cascade")
+    url = make_url(with_driver(database_url)).update_query_dict({"options": f"-csearch_path={schema}"})
+    engine = create_engine(url)
+    try:
+        sql(database_url, f"create schema {schema}")
+        with ThreadPoolExecutor(2) as services:
+            with engine.begin() as another:
+                alone(another)
+                made = [services.submit(make_tables, url.render_as_string(hide_password=False)) for _ in range(2)]
+                assert wait(made, 1).done == set()
+                assert inspect(another).get_table_names() == []
+            for one in made:
+                one.result()
+        assert {"runs", "event_logs", "jobs", "instance_info"} <= set(inspect(engine).get_table_names())
+    finally:
+        engine.dispose()
+        sql(database_url, f"drop schema if exists {schema} cascade")

@@ -9,7 +9,7 @@ import yaml
 
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.errors import UserError
-from coordinator_dagster.launcher import dagster_dev_command, service_commands
+from coordinator_dagster.launcher import CodeServer, dagster_dev_command, service_commands
 
 Make = Callable[..., Competition]
 TWO = "load_from:\n  - python_file: ../a/definitions.py\n  - python_file: ../b/definitions.py\n"
@@ -24,7 +24,7 @@ def served(competition: Competition, alone: bool = False) -> Any:
 
 def server_options(competition: Competition) -> tuple[list[str], str]:
     """What the code server of `coordinator live` loads, and how that is named in the UI."""
-    commands = service_commands(competition, Path("/run/code"), "127.0.0.1", 3000)
+    commands = service_commands(competition, CodeServer(socket=Path("/run/code")), "127.0.0.1", 3000)
     assert commands.webserver[1] == commands.daemon[2] == "-w"
     assert commands.webserver[2] == commands.daemon[3]
     ((_, server),) = yaml.safe_load(Path(commands.daemon[3]).read_text())["load_from"][0].items()

@@ -20,7 +20,7 @@ from coordinator_dagster.clock import open_clock
 from coordinator_dagster.competition import Competition, default_home, read_competition
 from coordinator_dagster.errors import UserError, UserErrors
 from coordinator_dagster.feeds.base import FeedError
-from coordinator_dagster.launcher import service_commands, set_dagster_environment
+from coordinator_dagster.launcher import CodeServer, service_commands, set_dagster_environment
 from coordinator_dagster.local_env import remember
 from coordinator_dagster.logs import log_to_stderr, say
 from coordinator_dagster.ports import port_faults
@@ -65,8 +65,9 @@ def _supervised(host: str, port: int) -> bool:
         )
         say(competition, f"Dagster UI: http://{host}:{port}  (Ctrl-C ends it)")
         with tempfile.TemporaryDirectory(prefix="coordinator-") as folder:  # a socket's path must be short
-            commands = service_commands(competition, Path(folder) / "code", host, port)
-            again = supervise(home, commands, None if settings.database_url else EmbeddedPostgres(home))
+            socket = Path(folder) / "code"
+            commands = service_commands(competition, CodeServer(socket=socket), host, port)
+            again = supervise(home, commands, socket, None if settings.database_url else EmbeddedPostgres(home))
             if not again and not settings.database_url:
                 say(competition, "the embedded PostgreSQL goes on; `coordinator postgres stop` stops it")
             return again

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from coordinator_dagster.store.embedded import start_embedded
 from tests.cli.serving import until
 from tests.kills.instance import Instance, Venue
 from tests.kills.stored import Stored
@@ -31,6 +32,6 @@ def instance(tape_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.fixture(scope="module")
 def stored(instance: Instance) -> Iterator[Stored]:
-    opened = Stored(instance.home)
+    opened = Stored(start_embedded(instance.home))
     yield opened
     opened.close()

@@ -3,14 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import psutil
 from sqlalchemy import Row, create_engine, text
 
 from coordinator_dagster.store.database import DatabaseAway, with_driver
-from coordinator_dagster.store.embedded import start_embedded
 from tests.kills.instance import SCHEMA
 
 # Everything that was acknowledged, a row each. When a cycle was stored is noted later than it was.
@@ -43,10 +41,9 @@ class Runs:
 class Stored:
     """Reads only; it never starts a server that is away."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, url: str) -> None:
         options = f"-c search_path={SCHEMA} -c timezone=UTC"
-        url = with_driver(start_embedded(home))
-        self._engine = create_engine(url, connect_args={"options": options}, pool_pre_ping=True)
+        self._engine = create_engine(with_driver(url), connect_args={"options": options}, pool_pre_ping=True)
 
     def rows(self, sql: str, **parameters: Any) -> Sequence[Row[Any]]:
         with self._engine.connect() as connection:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from coordinator_dagster.release import PACKAGES
+from coordinator_dagster.store.embedded import start_embedded
 from coordinator_dagster.store.migrating import newest_revision
 from tests.cli.serving import until
 from tests.conftest import PROJECT
@@ -62,7 +63,7 @@ def instance(code: Path, tape_dir: Path, tmp_path: Path) -> Iterator[Instance]:
 
 
 def test_an_upgrade_costs_no_cycle(instance: Instance, code: Path) -> None:
-    stored = Stored(instance.home)
+    stored = Stored(start_embedded(instance.home))
     until(stored.runs, 60)
     before = stored.runs()
     assert before

@@ -2,12 +2,14 @@
 
 import ast
 import json
+import os
 import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
+from tests.production.layout import composed
 from tests.template.generating import PROJECT, generate
 
 SPEC = {
@@ -21,13 +23,13 @@ PRIVATE_FILES = {
     *(
         "callables.env",
         ".local.env",
-        "docker-compose.yml",
+        "compose.yaml",
         "Dockerfile",
         "workspace.yaml",
         "dagster.yaml",
         "RUNBOOK.md",
     ),
-    *("deployment", "runtime", "runtime_definitions", "models", "scripts", "pack.json"),
+    *("deployment", "docker", "runtime", "runtime_definitions", "models", "scripts", "pack.json"),
 }
 PRIVATE_WORDS = (
     *("runtime_definitions", "hidden_house", "aggregate_secretly", "callables.env", "crunch-node"),
@@ -101,17 +103,17 @@ def test_what_is_generated_is_all_files_of_its_own(repos: tuple[Path, Path]) -> 
                 assert str(PROJECT) not in path.read_text(errors="replace"), path
 
 
-def test_containers_see_the_participants_repo_and_hold_no_secret(repos: tuple[Path, Path]) -> None:
-    compose = yaml.safe_load((repos[1] / "docker-compose.yml").read_text())
-    services = compose["services"]
-    assert {"database", "coordinator", "report"} <= set(services)
-    for name in ("coordinator", "report"):
-        assert "../crunch-btc-vol:/app/challenge:ro" in services[name]["volumes"]
-        assert services[name]["environment"]["PUBLIC_REPO"] == "/app/challenge"
-    assert "${DATABASE_PASSWORD:?" in services["database"]["environment"]["POSTGRES_PASSWORD"]
-    published = [port for one in services.values() for port in one.get("ports", [])]
-    assert all(port.startswith(("127.0.0.1:", "${REPORT_ADDRESS:-127.0.0.1}:")) for port in published)
-    assert set(compose["volumes"]) == {"database", "state", "tape"}
+def test_a_node_is_deployed_by_this_repo_s_own_files(repos: tuple[Path, Path]) -> None:
+    names = ("Dockerfile", "compose.yaml", "deploy", "Caddyfile")
+    for name in names:
+        assert (repos[1] / "docker" / name).read_text() == (PROJECT / "docker" / name).read_text()
+    assert os.access(repos[1] / "docker" / "deploy", os.X_OK)
+    assert (repos[1] / ".dockerignore").read_text() == (PROJECT / ".dockerignore").read_text()
+    code = composed(repos[1], "--profile", "blue", file=repos[1] / "docker" / "compose.yaml")["services"]["code-blue"]
+    mounted = {one["target"]: one["source"] for one in code["volumes"] if one["type"] == "bind"}
+    assert mounted == {"/app/models": str(repos[1] / "models"), "/app/public": str(repos[0])}
+    assert [code["environment"][name] for name in ("MODELS_DIR", "PUBLIC_REPO")] == ["/app/models", "/app/public"]
+    assert not {".env", "secrets"} & {path.name for path in (repos[1] / "docker").iterdir()}
 
 
 def test_each_skill_is_one_that_agents_can_read(repos: tuple[Path, Path]) -> None:

@@ -60,7 +60,7 @@ def release(template: Path) -> None:
     for name in CHANGED_IN_TEMPLATE:
         append(template / "copier_template" / name, THEIRS)
     replace(template / "copier_template" / "private" / "Makefile.tmpl", "BIN := .venv/bin", "BIN := theirs/bin")
-    replace(template / "copier_template" / "private" / "Dockerfile", "USER node", "USER node\nENV NEW=yes")
+    replace(template / "docker" / "Dockerfile", "USER 10001", "USER 10001\nENV NEW=yes")
     replace(template / "packs" / "baseline.json", '"look_back_hours": 168', '"look_back_hours": 24')
     commit(template)
     git(template, "tag", NEXT)
@@ -73,7 +73,7 @@ def edit(public: Path, node: Path) -> dict[Path, bytes]:
         append(path, MINE)
     for gone in (node / "models" / "trend_following", public / "examples" / "trend_following"):
         git(gone.parent, "rm", "-r", "--quiet", gone.name)
-    append(node / "Dockerfile", "# my own last line\n")
+    append(node / "docker" / "Dockerfile", "# my own last line\n")
     replace(node / "config" / "pack.json", '"min_cycles": 30', '"min_cycles": 7')
     replace(node / "Makefile", "BIN := .venv/bin", "BIN := mine/bin")
     return {path: path.read_bytes() for path in own}
@@ -126,7 +126,7 @@ def test_what_is_the_operator_s_stays(updated: Updated) -> None:
 
 
 def test_edits_elsewhere_are_merged(updated: Updated) -> None:
-    docker, pack = (updated.node / name for name in ("Dockerfile", "config/pack.json"))
+    docker, pack = (updated.node / name for name in ("docker/Dockerfile", "config/pack.json"))
     assert "ENV NEW=yes" in docker.read_text() and "my own last line" in docker.read_text()
     assert '"min_cycles": 7' in pack.read_text() and '"look_back_hours": 24' in pack.read_text()
 
