@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import make_url
 
 from coordinator_dagster.competition import Competition
-from coordinator_dagster.launcher import dagster_dev_command, service_commands
+from coordinator_dagster.launcher import CodeServer, dagster_dev_command, service_commands
 from coordinator_dagster.logs import json_formatter
 from tests.cli.serving import free_port, until
 from tests.cli.test_cli import COMMAND
@@ -139,7 +139,7 @@ def test_errors_for_people_stay_text(competition: Make, monkeypatch: pytest.Monk
 def test_services_of_dagster_are_asked_for_it(competition: Make) -> None:
     for form, asked in (("text", False), ("json", True)):
         made = competition(log_format=form)
-        services = service_commands(made, Path("/run/code"), "127.0.0.1", 3000)
+        services = service_commands(made, CodeServer(socket=Path("/run/code")), "127.0.0.1", 3000)
         commands = [services.code_server, services.webserver, services.daemon]
         for command in [*commands, dagster_dev_command(made, "127.0.0.1", 3000)]:
             assert (list(command[-2:]) == ["--log-format", "json"]) == asked
