@@ -1,6 +1,6 @@
 """The screen of `coordinator status`: the verdict, what is wrong and what to do, then the figures."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from rich.console import Group, RenderableType
@@ -60,7 +60,7 @@ def _figures(competition: Competition, readings: Readings) -> Iterator[Line]:
         return
     contest = readings.contest
     if settings.mode == "live":
-        yield from _live(contest)
+        yield from _live(contest, readings.dagster.releases if readings.dagster else {})
     yield "cycles", _cycles(contest)
     if latency := _latency(contest):
         yield "latency", latency
@@ -90,14 +90,15 @@ def _not_begun(competition: Competition, readings: Readings) -> str:
     return f"not yet{begins}"
 
 
-def _live(contest: Contest) -> Iterator[Line]:
-    yield "at work", _worker(contest.at_work) if contest.at_work else "nobody"
-    yield "waiting", ", ".join(map(_worker, contest.waiting)) or "nobody"
+def _live(contest: Contest, releases: Mapping[str, str]) -> Iterator[Line]:
+    yield "at work", _worker(contest.at_work, releases) if contest.at_work else "nobody"
+    yield "waiting", ", ".join(_worker(one, releases) for one in contest.waiting) or "nobody"
 
 
-def _worker(one: Worker) -> str:
+def _worker(one: Worker, releases: Mapping[str, str]) -> str:
     window = f"window {one.window}" if one.window else "no window"
-    return f"run {one.run[:8]} for {window}, since {one.since:%H:%M:%S}"
+    release = f", release {releases[one.run][:6]}" if one.run in releases else ""
+    return f"run {one.run[:8]} for {window}, since {one.since:%H:%M}{release}"
 
 
 def _cycles(contest: Contest) -> str:

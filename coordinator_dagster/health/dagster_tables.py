@@ -10,6 +10,7 @@ from sqlalchemy import create_engine, inspect
 
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.health.readings import Dagster, FailedCheck, FailedRun
+from coordinator_dagster.release import TAG
 from coordinator_dagster.store.database import Database, with_driver
 
 if TYPE_CHECKING:  # Dagster takes a second to import, and may not be needed
@@ -45,7 +46,7 @@ class DagsterTables:
         return cls(storage.run_storage, storage.event_log_storage)
 
     def read(self, competition: Competition) -> Dagster:
-        """The checks that failed when they were evaluated last, and the jobs whose newest run did.
+        """The checks that failed when they were evaluated last, the jobs whose newest run did, the live runs' releases.
 
         psycopg2's OperationalError when the server is away.
         """
@@ -53,11 +54,11 @@ class DagsterTables:
 
         try:
             checks, checked = self._checks(competition)
-            runs = self._runs(competition)
+            runs, releases = self._runs(competition), self._releases(competition)
         except DagsterPostgresException as error:  # Dagster's word for a server that is away
             raise psycopg2.OperationalError(str(error)) from error
         age = (datetime.now(UTC) - checked).total_seconds() if checked else None
-        return Dagster(checks, runs, checked, age)
+        return Dagster(checks, runs, checked, age, releases)
 
     def _checks(self, competition: Competition) -> tuple[list[FailedCheck], datetime | None]:
         import dagster as dg
@@ -104,6 +105,14 @@ class DagsterTables:
                     at = _moment(record.end_time or record.update_timestamp.timestamp())
                     failed.append(FailedRun(job.removeprefix(f"{competition.schema}_"), run.run_id, at))
         return failed
+
+    def _releases(self, competition: Competition) -> dict[str, str]:
+        import dagster as dg
+
+        from coordinator_dagster.live_job import live_job_name
+
+        filters = dg.RunsFilter(job_name=live_job_name(competition), statuses=[dg.DagsterRunStatus.STARTED])
+        return {one.run_id: one.tags[TAG] for one in self.runs.get_runs(filters) if TAG in one.tags}
 
 
 def _has(url: str, table: str) -> bool:

@@ -3,7 +3,7 @@
 import importlib.metadata
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
@@ -150,12 +150,13 @@ class FailedRun:
 @dataclass(frozen=True)
 class Dagster:
     """What Dagster's tables say of the competition; `checked`: when its checks were evaluated last, `age`: seconds
-    since; None: never."""
+    since; None: never. `releases`: of the live runs that are at work or wait, by run."""
 
     checks: Sequence[FailedCheck] = ()
     runs: Sequence[FailedRun] = ()
     checked: datetime | None = None
     age: float | None = None
+    releases: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

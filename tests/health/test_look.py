@@ -2,21 +2,30 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import timedelta
+from io import StringIO
 from pathlib import Path
 
+import dagster as dg
 import pytest
+from rich.console import Console
 from sqlalchemy import text
 
+from coordinator_dagster.cli.status_screen import screen
 from coordinator_dagster.clock import FixedClock
 from coordinator_dagster.competition import Competition
+from coordinator_dagster.health.dagster_tables import DagsterTables
 from coordinator_dagster.health.judging import judge
 from coordinator_dagster.health.look import Look
 from coordinator_dagster.health.readings import Readings
 from coordinator_dagster.live.leasing import WORK, claim_of
+from coordinator_dagster.live_job import live_job
+from coordinator_dagster.release import TAG
 from coordinator_dagster.runners.base import Answer
 from coordinator_dagster.runtime import Runtime
 from coordinator_dagster.store.store import open_as_it_stands
+from tests.health.standing import CONTEST, HEALTHY
 from tests.live.performing import perform_live
 from tests.original_faults.conftest import small_inputs  # noqa: F401
 from tests.original_faults.world import MINUTE, START, always, opened, settle
@@ -189,3 +198,19 @@ def test_nothing_is_made_where_nothing_is(competition: Make) -> None:
             "select from pg_namespace where nspname = any(:names)", names=[made.schema, "nothing_there"]
         )
     assert [(one.what, one.severity) for one in judge(made, readings)] == [("begun", "critical")]
+
+
+def test_of_which_release_the_live_runs_are(competition: Make) -> None:
+    made = competition(mode="live")
+    with dg.DagsterInstance.ephemeral() as instance:
+        for status, tags in (("STARTED", {TAG: "abc123def456"}), ("STARTED", {}), ("SUCCESS", {TAG: "older"})):
+            instance.create_run_for_job(live_job(made), tags=tags, status=dg.DagsterRunStatus(status))
+        found = DagsterTables.of(instance).read(made)
+    assert list(found.releases.values()) == ["abc123def456"]
+    [run] = found.releases
+    assert CONTEST.at_work
+    contest = replace(CONTEST, at_work=replace(CONTEST.at_work, run=run), waiting=())
+    shown = StringIO()
+    Console(file=shown, width=80).print(screen(made, replace(HEALTHY, contest=contest, dagster=found), []))
+    [line] = [one.rstrip() for one in shown.getvalue().splitlines() if f"run {run[:8]}" in one]
+    assert line.endswith("release abc123")
