@@ -98,7 +98,7 @@ def _live(contest: Contest, releases: Mapping[str, str]) -> Iterator[Line]:
 def _worker(one: Worker, releases: Mapping[str, str]) -> str:
     window = f"window {one.window}" if one.window else "no window"
     release = f", release {releases[one.run][:6]}" if one.run in releases else ""
-    return f"run {one.run[:8]} for {window}, since {one.since:%H:%M}{release}"
+    return f"run {one.run[:8]}, {window}, since {one.since:%H:%M}{release}"
 
 
 def _cycles(contest: Contest) -> str:
