@@ -17,12 +17,14 @@ from coordinator_dagster.assets.scores import scores
 from coordinator_dagster.assets.tape_archive import tape_archive
 from coordinator_dagster.checks.asset_checks import asset_checks
 from coordinator_dagster.competition import Competition
+from coordinator_dagster.housekeeping_job import housekeeping_job
 from coordinator_dagster.jobs import checks_job, emission_job, loop_job, order_job
-from coordinator_dagster.live_job import live_job
+from coordinator_dagster.live_job import live_job, live_job_name
 from coordinator_dagster.logs import log_within_dagster
 from coordinator_dagster.resources import runtime_resource
 from coordinator_dagster.retention_job import retention_job
 from coordinator_dagster.schedules.checks import checks_schedule
+from coordinator_dagster.schedules.housekeeping import housekeeping_schedule
 from coordinator_dagster.schedules.retention import retention_schedule
 from coordinator_dagster.sensors.checks import checks_sensor
 from coordinator_dagster.sensors.dead_runs import dead_run_sensor
@@ -55,12 +57,18 @@ def build_definitions(competition: Competition) -> dg.Definitions:
     loop, emission, retention = loop_job(competition), emission_job(competition), retention_job(competition)
     checks, webhook = checks_job(competition), competition.settings.failure_webhook_url
     batch = [loop, emission, checks, order_job(competition), retention]
+    housekeeping = housekeeping_job(competition, [*(job.name for job in batch), live_job_name(competition)])
+    batch.append(housekeeping)
     live, kept = competition.settings.mode == "live", KeptRuntime(competition)
     return dg.Definitions(
         assets=[asset(competition) for asset in ASSETS],
         asset_checks=[asset_checks(competition)],
         jobs=[*batch, *([live_job(competition)] if live else [])],
-        schedules=[retention_schedule(competition, retention), checks_schedule(competition, checks)],
+        schedules=[
+            retention_schedule(competition, retention),
+            checks_schedule(competition, checks),
+            housekeeping_schedule(competition, housekeeping),
+        ],
         sensors=[
             dead_run_sensor(competition, kept, {job.name for job in batch}),
             *(

@@ -12,6 +12,7 @@ from coordinator_dagster.errors import UserError
 from coordinator_dagster.levers.carry_out import carry_out
 from coordinator_dagster.levers.request import Request
 from coordinator_dagster.orders import OrderKind
+from coordinator_dagster.queues import queue_tag
 from coordinator_dagster.resources import runtime_of_run
 
 Kind = Enum("Kind", {kind: kind for kind in get_args(OrderKind)})  # type: ignore[misc]
@@ -32,6 +33,7 @@ def loop_job(competition: Competition) -> dg.JobDefinition:
         loop_job_name(competition),
         selection=everything.without_checks(),
         description="Ingest, infer, resolve, score and rank the chosen windows, in one run.",
+        tags=queue_tag(competition, "batch"),
     )
 
 
@@ -41,6 +43,7 @@ def emission_job(competition: Competition) -> dg.JobDefinition:
         emission_job_name(competition),
         selection=dg.AssetSelection.assets([competition.schema, "emission_checkpoints"]),
         description="Freeze the final boards of the chosen days, in one run.",
+        tags=queue_tag(competition, "batch"),
     )
 
 
@@ -54,6 +57,7 @@ def checks_job(competition: Competition) -> dg.JobDefinition:
         checks_job_name(competition),
         selection=dg.AssetSelection.all_asset_checks(),
         description="Look for what is missing, late, unresolved or against the rules, over the whole competition.",
+        tags=queue_tag(competition, "batch"),
     )
 
 
@@ -93,7 +97,7 @@ def order_job(competition: Competition) -> dg.JobDefinition:
         description="Give an order, with a reason: end, pause, resume, disqualify, reinstate, leave, void, revise, "
         "correct, configs. The same as `coordinator order`.",
         # An order that was recorded before the run died would be given twice.
-        tags={"dagster/max_retries": "0"},
+        tags={"dagster/max_retries": "0"} | queue_tag(competition, "batch"),
     )
     def order() -> None:
         give_order()

@@ -20,6 +20,7 @@ from coordinator_dagster.errors import UserError
 from coordinator_dagster.live.leasing import LeaseLost, Taken
 from coordinator_dagster.live.live_run import LiveFaults, live_run
 from coordinator_dagster.partitions import window_partitions
+from coordinator_dagster.queues import queue_tag
 from coordinator_dagster.runtime import Runtime, open_runtime
 from coordinator_dagster.windows import Window
 
@@ -54,7 +55,7 @@ def live_job(competition: Competition) -> dg.JobDefinition:
         description="Listen, perform every cycle on time, settle, and close the window. One run holds the lease and "
         "works; the next window's waits, and takes over at the window's end or when the first one dies.",
         partitions_def=window_partitions(competition, ahead=2),
-        tags=LIVE_TAGS,
+        tags=LIVE_TAGS | queue_tag(competition, "live"),
     )
     def live() -> None:
         run()

@@ -53,6 +53,8 @@ def report_dead_runs(home: Path) -> None:
         return
     try:
         with dg.DagsterInstance.get() as instance:
+            if instance.run_launcher.supports_check_run_worker_health:
+                return  # runs start elsewhere, and Dagster's monitoring sees to them
             for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTING])):
                 instance.report_run_failed(run, "Its process died while it started, with all others of this machine.")
     except Exception:

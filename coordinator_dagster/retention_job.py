@@ -5,6 +5,7 @@ import dagster as dg
 from coordinator_dagster.assets.tape_archive import NAME, describe_day
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.errors import UserError
+from coordinator_dagster.queues import queue_tag
 from coordinator_dagster.resources import runtime_of_run
 from coordinator_dagster.stages.facts import StageFailed
 
@@ -46,7 +47,7 @@ def retention_job(competition: Competition) -> dg.JobDefinition:
         name=retention_job_name(competition),
         description="Archive the days that are over, and take the months off the tape that are older than "
         "MARKET_RECORD_TTL_DAYS and that no open cycle needs. The same as `coordinator expire`.",
-        tags=TAGS,
+        tags=TAGS | queue_tag(competition, "batch"),
     )
     def retention() -> None:
         retain()

@@ -57,6 +57,7 @@ class Settings(BaseSettings):
     feed_tape_provider: str | None = Field(None, description="which provider's files; unset: first by name")
 
     market_record_ttl_days: int = Field(90, ge=0, description="older months of the tape go, archived; 0: none does")
+    dagster_run_ttl_days: int = Field(30, ge=0, description="Dagster's runs and events go then; 0: none does")
     tape_archive_dir: Path = Field(Path("tape_archive"), description="Parquet of the tape, before it goes")
 
     model_runner: Literal["local", "grpc"] = Field(
@@ -105,6 +106,9 @@ class Settings(BaseSettings):
     report_cors_origins: Annotated[list[str], NoDecode] = Field(
         [], description="comma-separated: pages of these origins may read the report API; empty: its own only"
     )
+    backfill_windows: int | None = Field(
+        None, ge=1, description="windows in one run of a backfill, for several workers; unset: all in one"
+    )
     sensors: bool = Field(True, description="live: start and settle by themselves, once the daemon runs")
     failure_webhook_url: SecretStr | None = Field(None, description="what is wrong is posted there, as Slack takes it")
     log_format: Literal["text", "json"] = Field("text", description="of what services print; json: an object a line")
@@ -144,6 +148,16 @@ class Settings(BaseSettings):
             raise ValueError("must be a full hour, such as 2023-03-24T00:00Z")
         if value.hour and info.data.get("window") == "day":
             raise ValueError("must be a midnight where WINDOW=day, such as 2023-03-24T00:00Z")
+        return value
+
+    @field_validator("backfill_windows")
+    @classmethod
+    def _asked_side_by_side(cls, value: int | None, info: ValidationInfo) -> int | None:
+        if value is not None and info.data.get("model_runner") == "grpc":
+            raise ValueError(
+                "with MODEL_RUNNER=grpc the same models go on from window to window, so they are asked in order, "
+                "in one run; leave it out"
+            )
         return value
 
     @field_validator("feed_assets", "model_preload", "model_layers_waived", "report_cors_origins", mode="before")

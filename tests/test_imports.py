@@ -162,18 +162,8 @@ def test_no_framework_comes_along(under: str) -> None:
 
 
 WITHOUT_DAGSTER = (
-    "packs",
-    "replay",
-    "audit",
-    "models",
-    "order",
-    "postgres",
-    "report",
-    "status",
-    "metrics",
-    "tape",
-    "validate",
-    "verify",
+    *("backup", "restore", "packs", "replay", "audit", "models", "order", "postgres"),
+    *("report", "status", "metrics", "tape", "validate", "verify"),
 )
 
 

@@ -99,21 +99,8 @@ def test_lineage_says_what_each_asset_is(ui: Ui) -> None:
 def test_a_backfill_and_a_materialization_equal_the_replay(
     ui: Ui, competition: Callable[..., Competition], database_url: str
 ) -> None:
-    launched = ui.ask(
-        """mutation($params: LaunchBackfillParams!) {launchPartitionBackfill(backfillParams: $params) {
-            __typename ... on LaunchBackfillSuccess {backfillId} ... on PythonError {message}
-        }}""",
-        params={
-            # The backfill of the job's page; from the asset graph Dagster would run one asset after the other.
-            "selector": {
-                "partitionSetName": f"{ui.competition}_loop_partition_set",
-                "repositorySelector": {"repositoryName": "__repository__", "repositoryLocationName": "coordinator"},
-            },
-            "partitionNames": HOURS[:3],
-        },
-    )["launchPartitionBackfill"]
-    assert launched["__typename"] == "LaunchBackfillSuccess", launched
-    backfill = ended(lambda: _backfill(ui, launched["backfillId"]))
+    launched = ui.launch_backfill(HOURS[:3])
+    backfill = ended(lambda: ui.backfill(launched))
     assert backfill["status"] == "COMPLETED_SUCCESS", backfill
     assert len(backfill["runs"]) == 1, "a backfill of some windows is one run"
 
@@ -228,15 +215,6 @@ def _lifeless(home: Path) -> dict[str, str]:
         feed_tape_dir=home / "missing",
         competition_start="2026-01-05T00:00Z",
     )
-
-
-def _backfill(ui: Ui, backfill: str) -> Any:
-    return ui.ask(
-        """query($id: String!) {partitionBackfillOrError(backfillId: $id) {
-            ... on PartitionBackfill {status runs(limit: 10) {id status} error {message}}
-        }}""",
-        id=backfill,
-    )["partitionBackfillOrError"]
 
 
 def _materialization(ui: Ui, asset: str) -> dict[str, Any]:

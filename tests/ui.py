@@ -54,6 +54,10 @@ class Ui:
 
     def launch_loop(self, window: str) -> str:
         """Launch the competition's loop for a window, as the launchpad does; the run's id."""
+        return self.launch("loop", {"dagster/partition": window})
+
+    def launch(self, job: str, tags: Mapping[str, str]) -> str:
+        """Launch one of the competition's jobs; the run's id."""
         run = self.ask(
             """mutation($params: ExecutionParams!) {launchRun(executionParams: $params) {
                 __typename ... on LaunchRunSuccess {run {runId}} ... on PythonError {message}
@@ -62,19 +66,55 @@ class Ui:
             params={
                 "mode": "default",
                 "runConfigData": {},
-                "executionMetadata": {"tags": [{"key": "dagster/partition", "value": window}]},
+                "executionMetadata": {"tags": [{"key": key, "value": value} for key, value in tags.items()]},
                 "selector": {
                     "repositoryName": "__repository__",
                     "repositoryLocationName": self.location,
-                    "pipelineName": f"{self.competition}_loop",
+                    "pipelineName": f"{self.competition}_{job}",
                 },
             },
         )["launchRun"]
         assert run["__typename"] == "LaunchRunSuccess", run
         return str(run["run"]["runId"])
 
+    def launch_backfill(self, windows: list[str]) -> str:
+        """Launch a backfill of the loop, as the job's page does; from the asset graph it would be a run an asset."""
+        launched = self.ask(
+            """mutation($params: LaunchBackfillParams!) {launchPartitionBackfill(backfillParams: $params) {
+                __typename ... on LaunchBackfillSuccess {backfillId} ... on PythonError {message}
+            }}""",
+            params={
+                "selector": {
+                    "partitionSetName": f"{self.competition}_loop_partition_set",
+                    "repositorySelector": {
+                        "repositoryName": "__repository__",
+                        "repositoryLocationName": self.location,
+                    },
+                },
+                "partitionNames": windows,
+            },
+        )["launchPartitionBackfill"]
+        assert launched["__typename"] == "LaunchBackfillSuccess", launched
+        return str(launched["backfillId"])
+
+    def backfill(self, backfill: str) -> Any:
+        return self.ask(
+            """query($id: String!) {partitionBackfillOrError(backfillId: $id) {
+                ... on PartitionBackfill {status runs(limit: 100) {id status} error {message}}
+            }}""",
+            id=backfill,
+        )["partitionBackfillOrError"]
+
     def run(self, run: str) -> Any:
         return self.ask("query($id: ID!) {runOrError(runId: $id) {... on Run {status}}}", id=run)["runOrError"]
+
+    def terminate(self, run: str) -> None:
+        """*Terminate* on the run's page."""
+        done = self.ask(
+            "mutation($id: String!) {terminateRun(runId: $id) {__typename ... on TerminateRunFailure {message}}}",
+            id=run,
+        )["terminateRun"]
+        assert done["__typename"] == "TerminateRunSuccess", done
 
     def runs(self) -> list[str]:
         """The ids of all runs in its Dagster."""
@@ -91,10 +131,10 @@ def environment(home: Path, **settings: Any) -> dict[str, str]:
 
 
 @contextmanager
-def coordinator_dev(home: Path, settings: Mapping[str, str]) -> Iterator[int]:
+def coordinator_dev(home: Path, settings: Mapping[str, str], seconds: float = 20) -> Iterator[int]:
     """`coordinator dev` in a folder, with this environment: its port, once its definitions are loaded.
 
-    At the end Ctrl-C has to end all of it.
+    At the end Ctrl-C has to end all of it within so many `seconds`.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -115,14 +155,14 @@ def coordinator_dev(home: Path, settings: Mapping[str, str]) -> Iterator[int]:
         until(lambda: _answers(port, process, log), 120, "the webserver's GraphQL to answer")
         yield port
     finally:
-        done = _end(process)
+        done = _end(process, seconds)
         # A code server waits for the processes of its runs, which end a little after their runs.
-        left = psutil.wait_procs(_processes_of(home, process.pid), 20)[1]
+        left = psutil.wait_procs(_processes_of(home, process.pid), seconds)[1]
         for one in left:
             one.kill()
         print(log.read_text())
-    assert done, "Ctrl-C did not end `coordinator dev` within 20 s"
-    assert not left, f"processes were left behind after 20 s: {left}"
+    assert done, f"Ctrl-C did not end `coordinator dev` within {seconds} s"
+    assert not left, f"processes were left behind after {seconds} s: {left}"
 
 
 def ended(state: Callable[[], Any]) -> Any:
@@ -163,12 +203,12 @@ def _answers(port: int, process: subprocess.Popen[bytes], log: Path) -> bool:
     return bool(loaded["repositoriesOrError"].get("nodes"))
 
 
-def _end(process: subprocess.Popen[bytes]) -> bool:
+def _end(process: subprocess.Popen[bytes], seconds: float) -> bool:
     """Ctrl-C, as a terminal sends it; True when that was enough."""
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGINT)
     try:
-        process.wait(20)
+        process.wait(seconds)
         return True
     except subprocess.TimeoutExpired:
         process.kill()

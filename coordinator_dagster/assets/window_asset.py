@@ -45,8 +45,9 @@ def window_asset(
         owners=["team:operators"],
         # Live, the open window has a partition too: its live run reports to it.
         partitions_def=window_partitions(competition, ahead=int(competition.settings.mode == "live")),
-        backfill_policy=dg.BackfillPolicy.single_run(),
-        # One batch run of a competition at a time: the pool's limit in dagster.yaml is 1.
+        # As many windows as are asked for in one run, or in runs that several workers share.
+        backfill_policy=dg.BackfillPolicy(competition.settings.backfill_windows),
+        # The pool's limit in dagster.yaml says how many batch runs of a competition are at work at once.
         pool=f"{competition.schema}_batch",
         deps=[
             dg.AssetDep([competition.schema, dep], partition_mapping=mapping) for dep, mapping in (deps or {}).items()

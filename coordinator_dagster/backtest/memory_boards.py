@@ -25,8 +25,9 @@ class MemoryBoards:
         return {id_: ModelView(one.name, one.player_name) for id_, one in sorted(self._tables.models.items())}
 
     def scored_windows(self, after: datetime, until: datetime, version: str) -> list[datetime]:
-        """The starts of the windows in `(after, until]` that have model scores."""
-        return sorted(start for start in self._model_scores if after < start <= until)
+        """The starts of the windows in `(after, until]` that have model scores, or a board on which nobody is."""
+        starts = {*self._model_scores, *(window.start for window in self._boards)}
+        return sorted(start for start in starts if after < start <= until)
 
     def put_model_scores(self, boards: Mapping[Window, Entries], version: str) -> None:
         """The entries of these windows."""

@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 COMMANDS = (
     *("doctor", "validate", "verify", "replay", "status", "leaderboard", "audit", "explain", "packs", "models"),
     *("order", "feed", "backfill", "tape", "expire", "slots", "postgres", "contest", "report", "metrics", "keys"),
-    *("demo", "dev", "live", "service"),
+    *("backup", "restore", "demo", "dev", "live", "service", "worker"),
 )
 
 

@@ -12,6 +12,8 @@ from coordinator_dagster.sensors.kept import KeptRuntime
 
 EVERY_SECONDS = 15
 FIRST_BEAT_SECONDS = 120  # a run that has not opened its database by then never will
+# Where the launcher can tell that a run's worker is gone, Dagster sees to it, and may have it go on in another.
+AFTER_DAGSTER_SECONDS = 600
 DIED = "the run died: its process has not renewed its lease"
 STARTED = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])
 
@@ -34,10 +36,11 @@ def dead_run_sensor(competition: Competition, kept: KeptRuntime, jobs: Collectio
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         suspects, seen = json.loads(context.cursor or "{}"), {}
+        patience = AFTER_DAGSTER_SECONDS if context.instance.run_launcher.supports_check_run_worker_health else 0
         runs = [one for one in context.instance.get_run_records(STARTED) if ours(one.dagster_run)]
         for record in runs:
             run = record.dagster_run
-            silent = _silent_since(kept, record)
+            silent = _silent_since(kept, record, patience)
             if silent is None:
                 continue
             if suspects.get(run.run_id) == silent:
@@ -50,10 +53,14 @@ def dead_run_sensor(competition: Competition, kept: KeptRuntime, jobs: Collectio
     return sensor
 
 
-def _silent_since(kept: KeptRuntime, record: dg.RunRecord) -> str | None:
-    """What shows that the run has stopped living, if it is the same at the next look; None: it lives."""
-    lease = kept.runtime.store.leases.read(lease_of(record.dagster_run.run_id))
+def _silent_since(kept: KeptRuntime, record: dg.RunRecord, patience: float) -> str | None:
+    """What shows that the run has stopped living, if it is the same at the next look; None: it lives.
+
+    Or may: it has been silent for no longer than `patience`, in seconds.
+    """
+    lease, now = kept.runtime.store.leases.read(lease_of(record.dagster_run.run_id)), time.time()
     if lease:
-        return None if lease.alive else lease.renewed_at.isoformat()
+        lives = lease.alive or now - lease.renewed_at.timestamp() < patience
+        return None if lives else lease.renewed_at.isoformat()
     started = record.start_time or 0.0
-    return None if time.time() - started < FIRST_BEAT_SECONDS else f"started {started:.0f}"
+    return None if now - started < max(FIRST_BEAT_SECONDS, patience) else f"started {started:.0f}"

@@ -6,6 +6,7 @@ import dagster as dg
 from pydantic import SecretStr
 
 from coordinator_dagster.competition import Competition
+from coordinator_dagster.housekeeping_job import housekeeping_job_name
 from coordinator_dagster.jobs import checks_job_name, emission_job_name, loop_job_name, order_job_name
 from coordinator_dagster.live_job import live_job_name
 from coordinator_dagster.retention_job import retention_job_name
@@ -23,6 +24,8 @@ REMEDIES: dict[Callable[[Competition], str], str] = {
     "about; if not, give it again.",
     retention_job_name: "Mend what the error names: nothing has left the tape that is not archived. Then launch the "
     "job again; tonight it runs by itself.",
+    housekeeping_job_name: "Mend what the error names, then launch the job again; tonight it runs by itself. Nothing "
+    "that a partition, a check or a backfill hangs on is ever deleted.",
     emission_job_name: "Materialize emission_checkpoints of these days again; a frozen day stays as it is.",
 }
 

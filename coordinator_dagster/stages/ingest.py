@@ -76,17 +76,19 @@ def ingest(
 ) -> IngestReport:
     """Every record of these windows that the feed has: events over in `(start, end]`.
 
-    With the competition's first window comes the history before it that the first inputs look back on. Without
-    `refetch` only what was not answered yet, and the gaps.
+    With the competition's first window comes the history before it that the first inputs look back on. With later
+    ones comes what was never asked for before them, so that no window waits for another's run. Without `refetch` only
+    what was not answered yet, and the gaps.
     """
     parts, report = _Parts(competition, store, feed, clock), IngestReport()
     for series in contest_series(competition, feed):
         known = feed.known_through(series)
-        for start, end in _stretches(competition, windows):
-            span = (start, min(end, known))
-            for part in [span] if refetch else _lacking(store, series, span):
-                if part[0] < part[1]:
-                    _ingest_range(parts, series, part, report)
+        spans = [(start, min(end, known)) for start, end in _stretches(competition, windows)]
+        wanted = spans if refetch else [part for span in spans for part in _lacking(store, series, span)]
+        before = store.tape.unanswered(series, (competition.tape_start, min(windows[-1].start, known)))
+        for part in merge_ranges([*before, *wanted]):
+            if part[0] < part[1]:
+                _ingest_range(parts, series, part, report)
         report.complete_through[str(series)] = store.tape.complete_through([series])
     return report
 

@@ -35,10 +35,11 @@ class BoardTables:
         return {row.id: ModelView(row.name, row.player_name) for row in rows}
 
     def scored_windows(self, after: datetime, until: datetime, version: str) -> list[datetime]:
-        """The starts of the windows in `(after, until]` that have model scores."""
+        """The starts of the windows in `(after, until]` that have model scores, or a board on which nobody is."""
+        of_them = "where version = :version and window_start > :after and window_start <= :until"
         rows = self._database.read(
-            "select distinct window_start from model_scores where version = :version "
-            "and window_start > :after and window_start <= :until order by 1",
+            f"select window_start from model_scores {of_them} union select window_start from leaderboards {of_them} "
+            "order by 1",
             version=version,
             after=after,
             until=until,

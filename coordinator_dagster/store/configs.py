@@ -31,6 +31,9 @@ class ConfigTable:
         if not self.changes(pack):
             return
         with self._database.transaction() as connection:
+            self._database.lock(connection, "configs")  # two runs may be the first to open the schema
+            if not self.changes(pack):
+                return
             begun = connection.execute(text("select exists (select from cycles)")).scalar_one()
             if not begun:
                 connection.execute(text("delete from scheduled_prediction_configs"))

@@ -25,5 +25,8 @@ class FateTable:
                     "on conflict (provider, asset, kind, granularity, fate) do update set "
                     " count = f.count + excluded.count, last_detail = excluded.last_detail, last_at = now()"
                 ),
-                [{**series_key(one.series), "fate": one.fate, "count": one.count, "detail": one.detail} for one in met],
+                [  # one order for all: two runs may meet
+                    {**series_key(one.series), "fate": one.fate, "count": one.count, "detail": one.detail}
+                    for one in sorted(met, key=lambda one: (str(one.series), one.fate))
+                ],
             )

@@ -109,6 +109,24 @@ def test_a_run_that_was_killed_is_failed_at_the_second_look_and_one_that_lives_i
             one.wait()
 
 
+def test_where_dagster_can_ask_for_the_worker_it_comes_first(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+    launcher = type(watch.instance.run_launcher)
+    monkeypatch.setattr(launcher, "supports_check_run_worker_health", True, raising=False)
+    run = watch.started()
+    watch.store.leases.take(lease_of(run), run)
+    expire(watch, run)
+    watch.look()
+    watch.look()
+    assert watch.status(run) is dg.DagsterRunStatus.STARTED, "it may go on in another worker"
+    with watch.store.database.transaction() as connection:
+        connection.exec_driver_sql(
+            f"update leases set renewed_at = now() - interval '11 minutes' where holder = '{run}'"
+        )
+    watch.look()
+    watch.look()
+    assert watch.status(run) is dg.DagsterRunStatus.FAILURE, "every state ends"
+
+
 def test_a_run_whose_lease_is_taken_away_ends(watch: Watch, tmp_path: Path) -> None:
     run = watch.started()
     process = process_of(run, tmp_path)
