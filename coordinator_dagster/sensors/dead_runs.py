@@ -9,6 +9,7 @@ import dagster as dg
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.heartbeat import lease_of
 from coordinator_dagster.sensors.kept import KeptRuntime
+from coordinator_dagster.sensors.unretried import retry_given_up
 
 EVERY_SECONDS = 15
 FIRST_BEAT_SECONDS = 120  # a run that has not opened its database by then never will
@@ -48,7 +49,11 @@ def dead_run_sensor(competition: Competition, kept: KeptRuntime, jobs: Collectio
             else:
                 seen[run.run_id] = silent
         context.update_cursor(json.dumps(seen))
-        return dg.SkipReason(f"{len(runs)} batch runs are at work, {len(seen)} of them give no sign of life")
+        again = retry_given_up(context.instance, ours)
+        return dg.SkipReason(
+            f"{len(runs)} batch runs are at work, {len(seen)} of them give no sign of life"
+            + (f"; {again} failed ones are to be launched again" if again else "")
+        )
 
     return sensor
 

@@ -184,6 +184,37 @@ def test_runs_of_others_are_left_alone(watch: Watch, monkeypatch: pytest.MonkeyP
     assert watch.status(own) is dg.DagsterRunStatus.FAILURE
 
 
+def test_a_run_whose_retry_was_given_up_is_retried_after_all(competition: Callable[..., Competition]) -> None:
+    retries = {"run_retries": {"enabled": True, "max_retries": 2}}
+    with dg.DagsterInstance.ephemeral(settings=retries) as instance:
+        watching = Watch(competition(mode="replay"), instance)
+        given_up, hopeless = watching.started(), watching.started()
+        for one in (given_up, hopeless):
+            run = instance.get_run_by_id(one)
+            assert run
+            instance.report_run_failed(run, "its process died")
+            assert _will_retry(instance, one) == "true"
+            instance.add_run_tags(one, {"dagster/will_retry": "false"})  # as Dagster does where it cannot
+        run = instance.get_run_by_id(given_up)
+        assert run
+        for _ in range(5):
+            instance.report_engine_event("Failed to retry run", run)
+            instance.add_run_tags(given_up, {"dagster/will_retry": "false"})
+            assert "1 failed ones are to be launched again" in watching.look()
+            assert _will_retry(instance, given_up) == "true"
+            assert "launched again" not in watching.look(), "it is told once"
+        assert _will_retry(instance, hopeless) == "false", "it failed for good"
+        instance.report_engine_event("Failed to retry run", run)
+        instance.add_run_tags(given_up, {"dagster/will_retry": "false"})
+        assert "launched again" not in watching.look(), "not for ever"
+
+
+def _will_retry(instance: dg.DagsterInstance, run_id: str) -> str | None:
+    run = instance.get_run_by_id(run_id)
+    assert run
+    return run.tags.get("dagster/will_retry")
+
+
 def test_a_replay_that_is_not_begun_is_not_begun_by_looking(competition: Callable[..., Competition]) -> None:
     with dg.DagsterInstance.ephemeral() as instance:
         watching = Watch(competition(mode="replay"), instance)
