@@ -104,4 +104,9 @@ def dagster_url() -> str:
             )
         connection.execute(text(f'create schema if not exists "{schema}"'))
     engine.dispose()
+    return in_schema(url, schema)
+
+
+def in_schema(url: str, schema: str) -> str:
+    """The URL, with its tables in that schema."""
     return make_url(url).update_query_dict({"options": f"-csearch_path={schema}"}).render_as_string(hide_password=False)

@@ -13,6 +13,7 @@ from dagster_postgres import DagsterPostgresStorage
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.dagster_storage import dagster_url
 from coordinator_dagster.errors import UserError
+from coordinator_dagster.logs import log_format_option
 
 # Dagster writes events one by one otherwise; by the hundreds they cost half as much.
 EVENT_BATCH_SIZE = "500"
@@ -48,7 +49,8 @@ def dagster_dev_command(competition: Competition, host: str, port: int, alone: b
             f"COMPETITION={os.environ['COMPETITION']} in the environment would name every competition in {workspace}; "
             "unset it, and name each in its own .local.env"
         )
-    return [_program("dagster"), "dev", "-w", str(workspace), "-h", host, "-p", str(port)]
+    form = log_format_option(competition.settings)
+    return [_program("dagster"), "dev", "-w", str(workspace), "-h", host, "-p", str(port), *form]
 
 
 @dataclass(frozen=True)
@@ -71,12 +73,15 @@ def service_commands(competition: Competition, socket: Path, host: str, port: in
     file = loaded.get("relative_path")
     target = ["-f", file, "-d", loaded["working_directory"]] if file else ["-m", loaded["module_name"]]
     server = {"grpc_server": {"socket": str(socket), "location_name": loaded["location_name"]}}
-    workspace = _write_workspace(competition, "live-workspace.yaml", server)
+    workspace, form = (
+        _write_workspace(competition, "live-workspace.yaml", server),
+        log_format_option(competition.settings),
+    )
     return ServiceCommands(
         socket,
-        [_program("dagster"), "api", "grpc", "-s", str(socket), *target],
-        [_program("dagster-webserver"), "-w", str(workspace), "-h", host, "-p", str(port)],
-        [_program("dagster-daemon"), "run", "-w", str(workspace)],
+        [_program("dagster"), "api", "grpc", "-s", str(socket), *target, *form],
+        [_program("dagster-webserver"), "-w", str(workspace), "-h", host, "-p", str(port), *form],
+        [_program("dagster-daemon"), "run", "-w", str(workspace), *form],
     )
 
 

@@ -55,6 +55,7 @@ class Settings(BaseSettings):
     feed_tape_provider: str | None = Field(None, description="which provider's files; unset: first by name")
 
     market_record_ttl_days: int = Field(90, ge=0, description="older months of the tape go, archived; 0: none does")
+    dagster_run_ttl_days: int = Field(30, ge=0, description="Dagster's runs and events go then; 0: none does")
     tape_archive_dir: Path = Field(Path("tape_archive"), description="Parquet of the tape, before it goes")
 
     model_runner: Literal["local", "grpc"] = Field(
@@ -107,7 +108,8 @@ class Settings(BaseSettings):
         None, ge=1, description="windows in one run of a backfill, for several workers; unset: all in one"
     )
     sensors: bool = Field(True, description="live: start and settle by themselves, once the daemon runs")
-    failure_webhook_url: SecretStr | None = Field(None, description="failed runs are posted there, as Slack takes it")
+    failure_webhook_url: SecretStr | None = Field(None, description="what is wrong is posted there, as Slack takes it")
+    log_format: Literal["text", "json"] = Field("text", description="of what services print; json: an object a line")
     slot_version: str = Field("", description="change it to have everything scored anew")
 
     @field_validator("competition")

@@ -19,6 +19,7 @@ PROJECT = Path(__file__).parents[1]
 REALTIME = (
     *("tests/faults/", "tests/feeds/test_binance_stream.py", "tests/feeds/test_pyth_stream.py", "tests/live/"),
     "tests/runners_grpc/",
+    "tests/backups/test_live.py",
     *("tests/cli/test_live.py", "tests/retention/test_tape_in_use.py", "tests/test_tape_held.py"),
 )
 # What takes longest begins first, else all wait for it at the end.

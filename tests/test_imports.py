@@ -161,7 +161,10 @@ def test_no_framework_comes_along(under: str) -> None:
     assert result.returncode == 0, result.stderr
 
 
-WITHOUT_DAGSTER = ("packs", "replay", "audit", "models", "order", "postgres", "report", "tape", "validate", "verify")
+WITHOUT_DAGSTER = (
+    *("backup", "restore", "packs", "replay", "audit", "models", "order", "postgres"),
+    *("report", "status", "metrics", "tape", "validate", "verify"),
+)
 
 
 @pytest.mark.parametrize("command", WITHOUT_DAGSTER)

@@ -54,6 +54,10 @@ class Ui:
 
     def launch_loop(self, window: str) -> str:
         """Launch the competition's loop for a window, as the launchpad does; the run's id."""
+        return self.launch("loop", {"dagster/partition": window})
+
+    def launch(self, job: str, tags: Mapping[str, str]) -> str:
+        """Launch one of the competition's jobs; the run's id."""
         run = self.ask(
             """mutation($params: ExecutionParams!) {launchRun(executionParams: $params) {
                 __typename ... on LaunchRunSuccess {run {runId}} ... on PythonError {message}
@@ -62,11 +66,11 @@ class Ui:
             params={
                 "mode": "default",
                 "runConfigData": {},
-                "executionMetadata": {"tags": [{"key": "dagster/partition", "value": window}]},
+                "executionMetadata": {"tags": [{"key": key, "value": value} for key, value in tags.items()]},
                 "selector": {
                     "repositoryName": "__repository__",
                     "repositoryLocationName": self.location,
-                    "pipelineName": f"{self.competition}_loop",
+                    "pipelineName": f"{self.competition}_{job}",
                 },
             },
         )["launchRun"]

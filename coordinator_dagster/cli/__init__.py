@@ -10,9 +10,9 @@ import typer
 from typer.core import TyperGroup
 
 COMMANDS = (
-    *("doctor", "validate", "verify", "replay", "leaderboard", "audit", "explain", "packs", "models", "order"),
-    *("feed", "backfill", "tape", "expire", "slots", "postgres", "contest", "report", "keys"),
-    *("demo", "dev", "live", "worker"),
+    *("doctor", "validate", "verify", "replay", "status", "leaderboard", "audit", "explain", "packs", "models"),
+    *("order", "feed", "backfill", "tape", "expire", "slots", "postgres", "contest", "report", "metrics", "keys"),
+    *("backup", "restore", "demo", "dev", "live", "worker"),
 )
 
 

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from coordinator_dagster.cli.console import console
 from coordinator_dagster.competition import Competition, read_competition
 from coordinator_dagster.errors import UserErrors
 from coordinator_dagster.launcher import dagster_dev_command, set_dagster_environment
+from coordinator_dagster.logs import log_to_stderr, say
 from coordinator_dagster.ports import port_faults
 
 Host = Annotated[str, typer.Option(help="address of the UI; it has no login")]
@@ -27,7 +27,8 @@ def serve(competition: Competition, host: str, port: int, alone: bool = False) -
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if faults := port_faults(host, port):
         raise UserErrors(faults)
+    log_to_stderr(competition)
     command = dagster_dev_command(competition, host, port, alone)
     set_dagster_environment(competition)
-    console.print(f"Dagster UI: http://{host}:{port}  (Ctrl-C ends it)")
+    say(competition, f"Dagster UI: http://{host}:{port}  (Ctrl-C ends it)")
     os.execv(command[0], command)  # noqa: S606

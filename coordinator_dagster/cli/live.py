@@ -1,7 +1,6 @@
 """`coordinator live`"""
 
 import fcntl
-import logging
 import os
 import sys
 import tempfile
@@ -23,6 +22,7 @@ from coordinator_dagster.errors import UserError, UserErrors
 from coordinator_dagster.feeds.base import FeedError
 from coordinator_dagster.launcher import service_commands, set_dagster_environment
 from coordinator_dagster.local_env import remember
+from coordinator_dagster.logs import log_to_stderr, say
 from coordinator_dagster.ports import port_faults
 from coordinator_dagster.runners.folders import discover
 from coordinator_dagster.settings import Settings, read_settings
@@ -49,25 +49,26 @@ def live(host: Host = "127.0.0.1", port: Port = 3000) -> None:
 
 def _supervised(host: str, port: int) -> bool:
     """Until it is told to end; True: to begin anew."""
-    logging.basicConfig(format="%(asctime)s - %(name)s - %(levelname)s - %(message)s")
     os.environ.setdefault("PGCONNECT_TIMEOUT", "5")  # seconds; a server that is not there may say nothing
     home = default_home()
     with _the_only_one(home):
         begins = _choose_settings(home)
         competition = read_competition(home)
+        log_to_stderr(competition)
         _check(competition, begins, host, port)
         _remember(competition)
         set_dagster_environment(competition)
         settings = competition.settings
-        console.print(
-            f"{settings.competition}: live from {competition.start:%Y-%m-%d %H:%M} UTC, feed {settings.feed_provider}\n"
-            f"Dagster UI: http://{host}:{port}  (Ctrl-C ends it)"
+        say(
+            competition,
+            f"{settings.competition}: live from {competition.start:%Y-%m-%d %H:%M} UTC, feed {settings.feed_provider}",
         )
+        say(competition, f"Dagster UI: http://{host}:{port}  (Ctrl-C ends it)")
         with tempfile.TemporaryDirectory(prefix="coordinator-") as folder:  # a socket's path must be short
             commands = service_commands(competition, Path(folder) / "code", host, port)
             again = supervise(home, commands, None if settings.database_url else EmbeddedPostgres(home))
             if not again and not settings.database_url:
-                console.print("the embedded PostgreSQL goes on; `coordinator postgres stop` stops it")
+                say(competition, "the embedded PostgreSQL goes on; `coordinator postgres stop` stops it")
             return again
 
 

@@ -1,13 +1,13 @@
 """`coordinator report`"""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 import uvicorn
 
-from coordinator_dagster.cli.console import console
 from coordinator_dagster.competition import read_competition
 from coordinator_dagster.errors import UserErrors
+from coordinator_dagster.logs import log_to_stderr, say
 from coordinator_dagster.ports import port_faults
 from coordinator_dagster.report.app import create_app
 
@@ -20,6 +20,11 @@ def report(
     """Serve the leaderboard page of the competition in this folder, its report API and its tape, until Ctrl-C."""
     if faults := port_faults(host, port):
         raise UserErrors(faults)
-    app = create_app(read_competition())
-    console.print(f"leaderboard: http://{host}:{port}  (Ctrl-C ends it)", soft_wrap=True)
-    uvicorn.run(app, host=host, port=port, log_level="info" if access_log else "warning", access_log=access_log)
+    competition = read_competition()
+    app = create_app(competition)
+    form: dict[str, Any] = {}  # uvicorn's own
+    if competition.settings.log_format == "json":
+        log_to_stderr(competition)
+        form = {"log_config": None}
+    say(competition, f"leaderboard: http://{host}:{port}  (Ctrl-C ends it)")
+    uvicorn.run(app, host=host, port=port, log_level="info" if access_log else "warning", access_log=access_log, **form)

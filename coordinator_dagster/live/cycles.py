@@ -154,23 +154,23 @@ class Cycles:
 
 async def record_missed(cycles: Cycles, since: datetime, until: datetime, reason: str) -> None:
     """The instants in `[since, until)` that nobody performed, at once."""
-
-    def record() -> int:
-        runtime, found = cycles.runtime, 0
-        schedule = runtime.store.schedule(runtime.competition)
-        for window in runtime.competition.windows.between(since, until):
-            ended = runtime.store.cycles.ended(window)
-            lost = [
-                missed(config, t, _why(schedule, t, config, reason))
-                for t, config in schedule.due(window)
-                if since <= t < until and (config.id, t) not in ended
-            ]
-            runtime.store.cycles.add(window, lost, [])
-            found += len(lost)
-        return found
-
-    if found := await patiently(cycles.tell, cycles.side, record):
+    if found := await patiently(cycles.tell, cycles.side, miss, cycles.runtime, since, until, reason):
         cycles.tell.problem(f"{found} cycles from {since.isoformat()} on are MISSED: {reason}")
+
+
+def miss(runtime: Runtime, since: datetime, until: datetime, reason: str) -> int:
+    """The cycles in `[since, until)` that have not ended are MISSED; how many they are."""
+    schedule, found = runtime.store.schedule(runtime.competition), 0
+    for window in runtime.competition.windows.between(since, until):
+        ended = runtime.store.cycles.ended(window)
+        lost = [
+            missed(config, t, _why(schedule, t, config, reason))
+            for t, config in schedule.due(window)
+            if since <= t < until and (config.id, t) not in ended
+        ]
+        runtime.store.cycles.add(window, lost, [])
+        found += len(lost)
+    return found
 
 
 def _why(schedule: Schedule, t: datetime, config: PredictionConfig, reason: str) -> str:

@@ -43,14 +43,16 @@ async def claim(leases: LeaseTable, window: Window, holder: str, tell: Tell, exe
 async def keep(leases: LeaseTable, name: str, holder: str, tell: Tell, executor: Executor) -> None:
     """Renew for ever. Dismissed when asked to make way; LeaseLost when somebody else took it.
 
-    The latter was possible as this run was away for over EXPIRE_SECONDS.
+    The latter was possible as this run was away for over EXPIRE_SECONDS; or it is a restore, which takes what it wants.
     """
     while True:
         await asyncio.sleep(RENEW_SECONDS)
         lease = await patiently(tell, executor, leases.renew, name, holder)
         if lease is None:
+            other = await patiently(tell, executor, leases.read, name)
             raise LeaseLost(
-                f"another run has taken the lease {name!r}: it had not been renewed for {EXPIRE_SECONDS:g} s"
+                f"{other.holder if other else 'somebody'} has taken the lease {name!r}: another run, where it had not "
+                f"been renewed for {EXPIRE_SECONDS:g} s, or a restore, which tells every run to end"
             )
         if why := lease.dismissed:
             raise Dismissed(why)

@@ -60,6 +60,7 @@ class _LiveRun:
         self.hot, self.tape, self.settle = thread("cycles"), thread("tape"), thread("settle")
         # One thread for the leases: a renewal on its way cannot overtake the release.
         self.side, self.leases = thread("side"), thread("lease")
+        self.unperformed = UNPERFORMED
         self.refreshing: asyncio.Task[None] | None = None
         self.performer, self.at_work = Performer(runtime), asyncio.Event()
         self.complete = Completeness(self.performer.series)
@@ -85,7 +86,7 @@ class _LiveRun:
             settler = self._settler(self.runtime.competition.windows.between(since, self.window.end))
             settling = background.create_task(settler.run())
             now = self.runtime.clock.now()
-            await record_missed(self.cycles, since, now, UNPERFORMED)
+            await record_missed(self.cycles, since, now, self.unperformed)
             self.tell.log(f"at work from {now.isoformat()} on")
             if await self.cycles.run(max(since, now), self.window.end):
                 keeping.pop().cancel()
@@ -119,6 +120,8 @@ class _LiveRun:
             lease = await patiently(self.tell, self.leases, leases.read, WORK)
             free = lease is None or not lease.alive
             if free and await patiently(self.tell, self.leases, leases.take, WORK, self.holder):
+                if lease and lease.meta.get("by") == lease.holder:
+                    self.unperformed = lease.meta["why"]
                 return self._ours_from(lease.meta.get("through") if lease else None)
             if self.refreshing is None and fresh_at <= clock.now() < self.window.start:
                 # Beside the waiting: a model that is slow to start holds up no hand-over.

@@ -108,7 +108,7 @@ class Instant:
         try:
             results = await self.client.call(method, arguments, timeout=left, model_runs=[node])
         except Exception as fault:  # it has no result where a node is not who it should be
-            log.exception("model %s: the client failed at %s", node.model_id, method)
+            log.exception("model %s: the client failed at %s", node.model_id, method, extra={"model": node.model_id})
             said.code, said.message = "CLIENT", f"{type(fault).__name__}: {fault}"
             return
         if said.code in ("SKIPPED", "UNANSWERED"):

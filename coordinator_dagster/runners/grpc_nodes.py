@@ -173,7 +173,7 @@ class Cluster(ModelCluster):
             await self.update_model_runs([message])
         except InvalidCoordinatorUsageError as fault:
             self.roster.troubled(info_of(message), "USAGE", str(fault))
-            log.error("model %s cannot be set up: %s", message["model_id"], fault)
+            log.error("model %s cannot be set up: %s", message["model_id"], fault, extra={"model": message["model_id"]})
 
     async def add_model_runner(self, model_runner: Node) -> None:
         await super().add_model_runner(model_runner)
@@ -188,7 +188,8 @@ class Cluster(ModelCluster):
         self._being_connected(node.model_id, super().reconnect_model_runner(node))
 
     async def process_failure(self, model_runner: Node, failure_code: str, failure_reason: str | None = None) -> None:
-        log.warning("model %s (%s): %s", model_runner.model_id, model_runner.model_name, failure_code)
+        name, model_id = model_runner.model_name, model_runner.model_id
+        log.warning("model %s (%s): %s", model_id, name, failure_code, extra={"model": model_id})
         about = {name: getattr(model_runner, name) for name in ("model_id", "deployment_id", "infos")}
         self.roster.troubled(info_of(about), failure_code, failure_reason or "")
         await super().process_failure(model_runner, failure_code, failure_reason)

@@ -1,21 +1,16 @@
 """Posts each failed run to FAILURE_WEBHOOK_URL, as Slack takes it, with what to do."""
 
-import html
-import logging
 from collections.abc import Callable
 
 import dagster as dg
-import httpx
 from pydantic import SecretStr
-from tenacity import retry, retry_if_exception, stop_after_attempt, wait_exponential
 
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.jobs import checks_job_name, emission_job_name, loop_job_name, order_job_name
 from coordinator_dagster.live_job import live_job_name
 from coordinator_dagster.retention_job import retention_job_name
+from coordinator_dagster.webhook import post
 
-TRIES = 4  # with their waits less than the minute that an evaluation may take
-TIMEOUT_SECONDS = 10
 RETRIED = "Nothing yet: Dagster starts it again by itself, and if that fails too, says so here."
 ANYTHING_ELSE = "See the run in the Dagster UI. Mend the cause, then launch it again: what is stored stays."
 REMEDIES: dict[Callable[[Competition], str], str] = {
@@ -32,13 +27,8 @@ REMEDIES: dict[Callable[[Competition], str], str] = {
 }
 
 
-class NotPosted(Exception):
-    """The webhook did not take a message; it is in the text, the URL is not."""
-
-
 def failure_sensor(competition: Competition, webhook: SecretStr) -> dg.SensorDefinition:
     """Watches every job of the competition."""
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # at INFO its lines show the URL, which is a secret
     on = competition.settings.sensors
 
     @dg.run_failure_sensor(
@@ -48,7 +38,7 @@ def failure_sensor(competition: Competition, webhook: SecretStr) -> dg.SensorDef
         "the webhook does not take fails the tick, and is shown there.",
     )
     def sensor(context: dg.RunFailureSensorContext) -> None:
-        _post(webhook, message(competition, context))
+        post(webhook, message(competition, context))
 
     return sensor
 
@@ -84,26 +74,3 @@ def _windows(run: dg.DagsterRun) -> str:
 
 def _first_line(text: str | None) -> str:
     return (text or "no reason was given").strip().splitlines()[0]
-
-
-def _passes(error: BaseException) -> bool:
-    """Whether another try may succeed."""
-    if isinstance(error, httpx.HTTPStatusError):
-        return error.response.status_code == 429 or error.response.status_code >= 500
-    return isinstance(error, httpx.TransportError)
-
-
-@retry(stop=stop_after_attempt(TRIES), wait=wait_exponential(max=4), retry=retry_if_exception(_passes), reraise=True)
-def _send(url: str, body: dict[str, str]) -> None:
-    httpx.post(url, json=body, timeout=TIMEOUT_SECONDS).raise_for_status()
-
-
-def _post(webhook: SecretStr, text: str) -> None:
-    try:
-        _send(webhook.get_secret_value(), {"text": html.escape(text, quote=False)})
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        # Its own words may hold the URL, so they are not passed on.
-        status = (
-            f"HTTP {error.response.status_code}" if isinstance(error, httpx.HTTPStatusError) else type(error).__name__
-        )
-        raise NotPosted(f"FAILURE_WEBHOOK_URL did not take the message ({status}). It was:\n{text}") from None

@@ -17,6 +17,7 @@ from coordinator_dagster.stages.emission import days_over
 from coordinator_dagster.stages.ingest import contest_series
 from coordinator_dagster.stages.predict import CLOSING
 from coordinator_dagster.stages.resolve import GIVE_UP_AFTER
+from coordinator_dagster.store.backups import BackupTable
 from coordinator_dagster.store.settling import Standing
 from coordinator_dagster.windows import LENGTHS, Window
 
@@ -101,6 +102,8 @@ class _Look:
         """Where to look from: after a change, from the first window that the board shown looks back on."""
         newest_order = max((one.id for one in self.schedule.orders.every), default=0)
         basis = f"{self.versions[1]}, {newest_order} orders"
+        if restored := BackupTable(self.runtime.store.database).last_restored():
+            basis += f", restored {restored.isoformat()}"  # what was settled since that backup is not any more
         if self.progress.basis == basis and self.progress.through:
             return
         grid, start = self.competition.windows, self.competition.start

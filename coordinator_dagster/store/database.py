@@ -89,6 +89,12 @@ class Database:
         with self.engine.begin() as connection:
             yield connection
 
+    @contextmanager
+    def alone(self) -> Iterator[Connection]:
+        """Statements that stand alone, each a transaction."""
+        with self._single.connect() as connection:
+            yield connection
+
     def copy(self, connection: Connection, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> int:
         """COPY rows into a table; returns how many. Lists and dicts become JSON, `bytes` are JSON already."""
         cursor = connection.connection.cursor()
@@ -149,13 +155,19 @@ class Database:
             {"idle": f"{idle_seconds}s", "name": f"{self.schema}.{what}"},
         )
 
-    def ensure_months(self, table: str, start: datetime, end: datetime) -> None:
-        """Create the monthly partitions of a table for `[start, end]`."""
+    def ensure_months(self, table: str, start: datetime, end: datetime, patience: str = "0") -> None:
+        """Create the monthly partitions of a table for `[start, end]`.
+
+        It takes the table for a moment; others wait for it no longer than `patience` (0: for ever), then it fails.
+        """
         month = (start.year, start.month)
         while month <= (end.year, end.month):
             following = (month[0] + month[1] // 12, month[1] % 12 + 1)
             if (table, *month) not in self._months:
                 with self.transaction() as connection:
+                    connection.execute(
+                        text("select set_config('lock_timeout', :patience, true)"), {"patience": patience}
+                    )
                     # Two processes may want the same month: `if not exists` alone races in PostgreSQL.
                     self.lock(connection, table)
                     connection.execute(

@@ -109,3 +109,9 @@ def psql_program() -> Path:
     """The psql that came along."""
     utils = _pgserver().utils
     return Path(utils.POSTGRES_VERSIONS[utils.TARGET_POSTGRES_VERSION]) / "psql"
+
+
+def client_folders() -> list[Path]:
+    """Where the client programs are that came along, of each version, older ones first."""
+    versions = _pgserver().utils.POSTGRES_VERSIONS
+    return [Path(versions[number]) for number in sorted(versions)]

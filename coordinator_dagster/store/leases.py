@@ -1,5 +1,6 @@
 """`leases`: who works now. A lease is renewed every few seconds and free again once it has run out."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,9 +14,18 @@ RENEW_SECONDS = 2.0
 EXPIRE_SECONDS = 10.0
 # The server's clock decides, for all machines alike; real seconds, whatever clock the competition follows.
 UNTIL = f"clock_timestamp() + interval '{EXPIRE_SECONDS} seconds'"
+SEIZED_UNTIL = "clock_timestamp() + interval '30 seconds'"
+NEVER = "timestamptz 'epoch'"  # who waits for a lease that is renewed gives up
 # Leases run out while the server is away: their holders find it again first, for they renew and try more often.
 LONG_UP = f"pg_postmaster_start_time() < clock_timestamp() - interval '{2 * RENEW_SECONDS} seconds'"
 
+HOLD = (
+    "insert into leases as l (name, holder, acquired_at, renewed_at, expires_at) "
+    f"select name, :holder, clock_timestamp(), {NEVER}, {SEIZED_UNTIL} from unnest(cast(:names as text[])) as name "
+    "on conflict (name) do update set holder = excluded.holder, renewed_at = excluded.renewed_at, "
+    " expires_at = excluded.expires_at, "
+    " acquired_at = case when l.holder = excluded.holder then l.acquired_at else excluded.acquired_at end"
+)
 COLUMNS = "name, holder, renewed_at, expires_at > clock_timestamp() as alive, meta_jsonb as meta"
 DISMISSED = "dismissed"
 
@@ -98,6 +108,40 @@ class LeaseTable:
         with self._database.transaction() as connection:
             connection.execute(
                 text("delete from leases where name = :name and holder = :holder"), {"name": name, "holder": holder}
+            )
+
+    def seize(self, names: Sequence[str], holder: str) -> list[str]:
+        """Take these leases, and every other that is alive, from whoever has them; who had one that was alive.
+
+        Held by `holder` they last longer than its renewals take, and do not show them.
+        """
+        with self._database.transaction() as connection:
+            connection.execute(text("lock table leases in share row exclusive mode"))  # nobody takes one in between
+            alive = connection.execute(
+                text("select name, holder from leases where expires_at > clock_timestamp()")
+            ).all()
+            every = {"names": sorted({*names, *(row.name for row in alive)}), "holder": holder}
+            connection.execute(text(HOLD), every)
+        return sorted({row.holder for row in alive} - {holder})
+
+    def hold(self, names: Sequence[str], holder: str) -> None:
+        """Hold these for another while, where nobody else has them; in the same way."""
+        with self._database.transaction() as connection:
+            free = "l.holder = excluded.holder or l.expires_at <= clock_timestamp()"
+            connection.execute(text(f"{HOLD} where {free}"), {"names": sorted(names), "holder": holder})
+
+    def release_all(self, holder: str, name: str, meta: dict[str, Any]) -> None:
+        """Let go of everything at once; `meta` is for who takes that name, the others are gone."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                text("delete from leases where holder = :holder and name <> :name"), {"holder": holder, "name": name}
+            )
+            connection.execute(
+                text(
+                    "update leases set expires_at = clock_timestamp(), meta_jsonb = cast(:meta as jsonb) "
+                    "where holder = :holder and name = :name"
+                ),
+                {"holder": holder, "name": name, "meta": orjson.dumps(meta).decode()},
             )
 
     def read(self, name: str) -> Lease | None:

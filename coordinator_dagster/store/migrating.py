@@ -30,7 +30,7 @@ def migrate(database: Database) -> None:
     try:
         for turn in turns:
             with turn, database.transaction() as connection:
-                _upgrade(connection, database.schema, PATIENCE)
+                upgrade(connection, database.schema, PATIENCE)
     except RetryError:
         raise UserError(
             f"DATABASE_URL: the tables of {database.schema} were in use for {PATIENCE_SECONDS} s without a pause; end "
@@ -48,7 +48,7 @@ def try_migration(database: Database) -> None:
     database.server_version()
     with database.engine.connect() as connection:
         try:
-            _upgrade(connection, database.schema, TRIAL_PATIENCE)
+            upgrade(connection, database.schema, TRIAL_PATIENCE)
         except (CommandError, DBAPIError) as error:
             raise UserError(
                 f"DATABASE_URL: the schema {database.schema} cannot be migrated: {_first_line(error)}; run the "
@@ -58,13 +58,19 @@ def try_migration(database: Database) -> None:
             connection.rollback()
 
 
-@lru_cache(1)
 def newest_revision() -> str:
     """What `alembic_version` holds where the tables are those of this code."""
-    return str(ScriptDirectory.from_config(_config()).get_current_head())
+    return revisions()[-1]
 
 
-def _upgrade(connection: Connection, schema: str, patience: str) -> None:
+@lru_cache(1)
+def revisions() -> list[str]:
+    """What it may hold, oldest first."""
+    return [one.revision for one in ScriptDirectory.from_config(_config()).walk_revisions()][::-1]
+
+
+def upgrade(connection: Connection, schema: str, patience: str) -> None:
+    """The same within a transaction, which waits for a lock for `patience` at most."""
     connection.execute(text("select set_config('lock_timeout', :patience, true)"), {"patience": patience})
     # Two processes may start at once; the second finds everything done.
     connection.execute(text("select pg_advisory_xact_lock(hashtext(:name))"), {"name": schema})

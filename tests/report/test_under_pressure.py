@@ -86,7 +86,7 @@ def test_tables_of_another_version_are_said_to_be_so(competition: Make) -> None:
             answer = client.get(path, headers=bearer(key))
             assert (answer.status_code, "of another version" in answer.text) == (503, True), path
         with tables(made) as database, database.transaction() as connection:
-            connection.exec_driver_sql("update alembic_version set version_num = '0009'")
+            connection.exec_driver_sql("update alembic_version set version_num = '0010'")
         assert client.get("/readyz").status_code == 200
         assert client.get("/models", headers=bearer(key)).status_code == 200
 

@@ -98,7 +98,9 @@ def test_it_runs_every_night_where_a_competition_is_live(
 ) -> None:
     made = slow(mode=mode, sensors=sensors, feed_provider="simulated")
     definitions = build_definitions(made)
-    (schedule,) = definitions.schedules or []
-    assert isinstance(schedule, dg.ScheduleDefinition)
-    assert (schedule.cron_schedule, schedule.default_status) == ("45 0 * * *", status)
-    assert schedule.job_name == f"{made.schema}_retention"
+    found = {}
+    for schedule in definitions.schedules or []:
+        assert isinstance(schedule, dg.ScheduleDefinition)
+        found[schedule.job_name] = (schedule.cron_schedule, schedule.default_status)
+    nightly = {"retention": ("45 0 * * *", status), "housekeeping": ("15 1 * * *", status)}
+    assert found == {f"{made.schema}_{name}": when for name, when in nightly.items()}

@@ -1,57 +1,24 @@
 """A failed run is posted with what to do, and the webhook's address never shows."""
 
-import json
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import dagster as dg
 import pytest
 from pydantic import SecretStr
 
+from coordinator_dagster import webhook as posting
 from coordinator_dagster.code_location import build_definitions
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.sensors import failure
-from coordinator_dagster.sensors.failure import NotPosted, failure_sensor
+from coordinator_dagster.sensors.failure import failure_sensor
+from coordinator_dagster.webhook import NotPosted
+from tests.sensors.webhooks import SECRET, Webhook
 
-SECRET = "T0P/S3CRET"
 RANGE = {
     "dagster/asset_partition_range_start": "2026-01-05-00:00",
     "dagster/asset_partition_range_end": "2026-01-05-01:00",
 }
-
-
-class Webhook:
-    """A server that keeps what is posted, and answers with the statuses given, then with 200."""
-
-    def __init__(self) -> None:
-        self.bodies: list[dict[str, str]] = []
-        self.statuses: list[int] = []
-        webhook = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                webhook.bodies.append(json.loads(body))
-                self.send_response(webhook.statuses.pop(0) if webhook.statuses else 200)
-                self.end_headers()
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self.server = HTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/{SECRET}"
-
-
-@pytest.fixture
-def webhook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Webhook]:
-    made = Webhook()
-    threading.Thread(target=made.server.serve_forever, daemon=True).start()
-    monkeypatch.setattr(failure._send.retry, "wait", lambda _: 0)  # type: ignore[attr-defined]
-    yield made
-    made.server.shutdown()
-    made.server.server_close()
 
 
 @pytest.fixture
@@ -110,7 +77,7 @@ def test_a_webhook_that_stumbles_is_tried_again(failed: Callable[[], None], webh
     assert len(webhook.bodies) == 3
 
 
-@pytest.mark.parametrize("statuses, tries", [([500] * 9, failure.TRIES), ([404] * 9, 1)])
+@pytest.mark.parametrize("statuses, tries", [([500] * 9, posting.TRIES), ([404] * 9, 1)])
 def test_a_message_that_is_not_taken_fails_the_tick_without_the_address(
     failed: Callable[[], None], webhook: Webhook, caplog: pytest.LogCaptureFixture, statuses: list[int], tries: int
 ) -> None:
@@ -128,10 +95,10 @@ def test_a_webhook_that_is_down_fails_the_tick_without_the_address(
     competition: Callable[..., Competition], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level("INFO")
-    monkeypatch.setattr(failure._send.retry, "wait", lambda _: 0)  # type: ignore[attr-defined]
+    monkeypatch.setattr(posting._send.retry, "wait", lambda _: 0)  # type: ignore[attr-defined]
     for url in (f"http://127.0.0.1:9/{SECRET}", f"slack/{SECRET}", f"http://slack:{SECRET}"):
         with pytest.raises(NotPosted) as raised:
-            failure._post(SecretStr(url), "a text")
+            posting.post(SecretStr(url), "a text")
         assert SECRET not in dg.serialize_value(_as_the_tick_shows(raised.value)) + caplog.text
 
 

@@ -197,3 +197,17 @@ HISTORY = (
     "insert into leaderboards (entries_jsonb, window_start, computed_at, final, version) "
     "select '[]', t, t + interval '1 hour', true, :scores from generate_series(:start, :end, interval '1 hour') t",
 )
+
+
+def test_what_a_restore_took_is_settled_again(lost: LostHours) -> None:
+    """The sensor had looked at those windows; only that there was a restore tells it to look again."""
+    lost.at("2026-01-05T08:30Z").until_it_rests()
+    whole = lost.boards()
+    with lost.runtime.store.database.transaction() as connection:
+        for table, column in (("leaderboards", "window_start"), ("scores", "performed_at"), ("cycles", "performed_at")):
+            connection.execute(text(f"delete from {table} where {column} >= :from"), {"from": hours(5, 6)[0]})
+    assert lost.until_it_rests() == []
+    with lost.runtime.store.database.transaction() as connection:
+        connection.execute(text("insert into backups (taken_at, release, restored_at) values (now(), '1', now())"))
+    assert lost.later(seconds=30).until_it_rests()
+    assert lost.boards() == whole
