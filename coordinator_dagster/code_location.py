@@ -70,7 +70,7 @@ def build_definitions(competition: Competition) -> dg.Definitions:
             housekeeping_schedule(competition, housekeeping),
         ],
         sensors=[
-            dead_run_sensor(competition, kept, {job.name for job in batch}),
+            dead_run_sensor(competition, kept, {job.name for job in batch}, [loop, emission]),
             *(
                 [live_run_sensor(competition, kept), watermark_sensor(competition, kept, loop, emission)]
                 if live

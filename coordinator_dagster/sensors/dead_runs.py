@@ -2,14 +2,14 @@
 
 import json
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import dagster as dg
 
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.heartbeat import lease_of
 from coordinator_dagster.sensors.kept import KeptRuntime
-from coordinator_dagster.sensors.unretried import retry_given_up
+from coordinator_dagster.sensors.unretried import launch_left_behind
 
 EVERY_SECONDS = 15
 FIRST_BEAT_SECONDS = 120  # a run that has not opened its database by then never will
@@ -19,9 +19,14 @@ DIED = "the run died: its process has not renewed its lease"
 STARTED = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])
 
 
-def dead_run_sensor(competition: Competition, kept: KeptRuntime, jobs: Collection[str]) -> dg.SensorDefinition:
-    """`jobs`: the names of the competition's batch jobs. On in replays, too: backfills die there as anywhere."""
-    on = competition.settings.sensors
+def dead_run_sensor(
+    competition: Competition, kept: KeptRuntime, jobs: Collection[str], backfilled: Sequence[dg.JobDefinition]
+) -> dg.SensorDefinition:
+    """`jobs`: the names of the competition's batch jobs; `backfilled`: those of them that backfills are of.
+
+    On in replays, too: backfills die there as anywhere.
+    """
+    on, again = competition.settings.sensors, frozenset(job.name for job in backfilled)
 
     def ours(run: dg.DagsterRun) -> bool:
         """From the asset graph, runs are of no job of ours. Live runs are not: they have a claim on their window."""
@@ -30,12 +35,13 @@ def dead_run_sensor(competition: Competition, kept: KeptRuntime, jobs: Collectio
 
     @dg.sensor(
         name=f"{competition.schema}_dead_run_sensor",
+        jobs=backfilled,
         minimum_interval_seconds=EVERY_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING if on else dg.DefaultSensorStatus.STOPPED,
         description="Reports batch runs whose process is gone as failed, at the second look that finds no sign of "
         "life; Dagster then launches them again, twice at most.",
     )
-    def sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+    def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         suspects, seen = json.loads(context.cursor or "{}"), {}
         patience = AFTER_DAGSTER_SECONDS if context.instance.run_launcher.supports_check_run_worker_health else 0
         runs = [one for one in context.instance.get_run_records(STARTED) if ours(one.dagster_run)]
@@ -48,12 +54,9 @@ def dead_run_sensor(competition: Competition, kept: KeptRuntime, jobs: Collectio
                 context.instance.report_run_failed(run, DIED)
             else:
                 seen[run.run_id] = silent
-        context.update_cursor(json.dumps(seen))
-        again = retry_given_up(context.instance, ours)
-        return dg.SkipReason(
-            f"{len(runs)} batch runs are at work, {len(seen)} of them give no sign of life"
-            + (f"; {again} failed ones are to be launched again" if again else "")
-        )
+        requests = list(launch_left_behind(context.instance, ours, again))
+        said = f"{len(runs)} batch runs are at work, {len(seen)} of them give no sign of life"
+        return dg.SensorResult(requests, skip_reason=None if requests else said, cursor=json.dumps(seen))
 
     return sensor
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import psutil
 from sqlalchemy import Row, create_engine, text
+from sqlalchemy.exc import ProgrammingError
 
 from coordinator_dagster.store.database import DatabaseAway, with_driver
 from tests.kills.instance import SCHEMA
@@ -96,7 +97,7 @@ class Stored:
             for waiting in {one for one in leases.values() if one != working}:
                 if working in leases.values() and self._is_warm(waiting):
                     return Runs(str(working), waiting)
-        except DatabaseAway:
+        except (*DatabaseAway, ProgrammingError):  # or there are no tables yet
             pass
         return None
 

@@ -15,7 +15,6 @@ from coordinator_dagster import heartbeat
 from coordinator_dagster.code_location import build_definitions
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.heartbeat import beating, lease_of
-from coordinator_dagster.sensors.dead_runs import dead_run_sensor
 from coordinator_dagster.sensors.kept import KeptRuntime
 from coordinator_dagster.store.store import Store
 from tests.conftest import PROJECT
@@ -40,18 +39,21 @@ class Watch:
     def __init__(self, made: Competition, instance: dg.DagsterInstance) -> None:
         self.made, self.instance, self.cursor = made, instance, None
         self.kept = KeptRuntime(made)
-        self.definitions = build_definitions(made)
-        self.sensor = dead_run_sensor(made, self.kept, {f"{made.schema}_loop"})
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("coordinator_dagster.code_location.KeptRuntime", lambda competition: self.kept)
+            self.definitions = build_definitions(made)
+        [self.sensor] = [one for one in self.definitions.sensors or [] if one.name.endswith("dead_run_sensor")]
 
     @property
     def store(self) -> Store:
         return self.kept.runtime.store
 
     def look(self) -> str:
+        """What it says; or what it wants launched."""
         context = dg.build_sensor_context(instance=self.instance, cursor=self.cursor, definitions=self.definitions)
-        skipped: Any = self.sensor(context)
-        self.cursor = context.cursor
-        return str(skipped.skip_message)
+        found: Any = self.sensor(context)
+        self.cursor = found.cursor
+        return str(found.skip_reason.skip_message if found.skip_reason else found.run_requests)
 
     def started(self, job: str = "loop") -> str:
         """A run that Dagster takes for being at work."""
@@ -200,13 +202,34 @@ def test_a_run_whose_retry_was_given_up_is_retried_after_all(competition: Callab
         for _ in range(5):
             instance.report_engine_event("Failed to retry run", run)
             instance.add_run_tags(given_up, {"dagster/will_retry": "false"})
-            assert "1 failed ones are to be launched again" in watching.look()
+            watching.look()
             assert _will_retry(instance, given_up) == "true"
-            assert "launched again" not in watching.look(), "it is told once"
+            failures = len(instance.all_logs(given_up, of_type=dg.DagsterEventType.RUN_FAILURE))
+            watching.look()
+            assert len(instance.all_logs(given_up, of_type=dg.DagsterEventType.RUN_FAILURE)) == failures, "told once"
         assert _will_retry(instance, hopeless) == "false", "it failed for good"
         instance.report_engine_event("Failed to retry run", run)
         instance.add_run_tags(given_up, {"dagster/will_retry": "false"})
-        assert "launched again" not in watching.look(), "not for ever"
+        watching.look()
+        assert _will_retry(instance, given_up) == "false", "not for ever"
+
+
+def test_a_dead_run_of_a_backfill_that_dagster_calls_failed_is_asked_for_anew(watch: Watch) -> None:
+    """Its windows, by a run that is not the backfill's; not one that failed by its slot, nor one that is retried."""
+    told = "Not retrying run since it is part of a backfill that is in a terminal state (COMPLETED_FAILED)."
+    windows = {"dagster/asset_partition_range_start": "a", "dagster/asset_partition_range_end": "b"}
+    died, raised, retried, other = (watch.started(job) for job in ("loop", "loop", "loop", "retention"))
+    for one in (died, raised, retried, other):
+        run = watch.instance.get_run_by_id(one)
+        assert run
+        watch.instance.add_run_tags(one, {**windows, "dagster/backfill": "failed"})
+        watch.instance.report_run_failed(run, "its process died")
+        watch.instance.report_engine_event(told, run)
+    watch.instance.add_run_tags(raised, {"dagster/failure_reason": "STEP_FAILURE"})
+    watch.instance.add_run_tags(retried, {"dagster/auto_retry_run_id": "another"})
+    wanted = watch.look()
+    assert f"in place of {died}" in wanted and str(windows) in wanted and "dagster/backfill" not in wanted
+    assert not any(one in wanted for one in (raised, retried, other))
 
 
 def _will_retry(instance: dg.DagsterInstance, run_id: str) -> str | None:
