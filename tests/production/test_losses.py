@@ -31,9 +31,13 @@ WINDOWS = [f"2023-03-23-{hour:02}:00" for hour in range(8, 12)]  # closed when i
 STEADY_SECONDS, GOES_ON_SECONDS = 180, 90
 BACKFILL_SECONDS = 600
 OF_A_BACKFILL = "select run_id from dagster.run_tags where key = 'dagster/backfill' and value = :backfill"
-RUNS = f"""select status from dagster.runs where run_id in ({OF_A_BACKFILL}) or run_id in (
-    select run_id from dagster.run_tags where key = 'dagster/root_run_id' and value in ({OF_A_BACKFILL}))
-order by create_timestamp, id"""
+# Its own, retries of those, and what the sensor has asked for in the place of one, with retries.
+RUNS = f"""with recursive own as (
+    select run_id::text from dagster.runs where run_id in ({OF_A_BACKFILL})
+    union select t.run_id::text from own join dagster.run_tags t
+        on t.key = 'dagster/root_run_id' and t.value = own.run_id
+        or t.key = 'dagster/run_key' and t.value = 'in place of ' || own.run_id)
+select status from dagster.runs where run_id in (select run_id from own) order by create_timestamp, id"""
 
 
 @pytest.fixture(scope="module")
