@@ -212,8 +212,11 @@ def test_no_program_is_new_enough(
     assert (code, f"{old} is of 9" in said, "client programs of" in said) == (1, True, True), said
 
 
-def test_the_password_is_no_argument() -> None:
-    arguments, environment = programs.connecting("postgresql+psycopg2://ada:secret@db:5432/x")
+@pytest.mark.parametrize(
+    "url", ["postgresql+psycopg2://ada:secret@db:5432/x", "postgresql://ada@db:5432/x?password=secret"]
+)
+def test_the_password_is_no_argument(url: str) -> None:
+    arguments, environment = programs.connecting(url)
     assert arguments[0] == "--dbname=postgresql://ada@db:5432/x"
     assert "secret" not in " ".join(arguments) and environment["PGPASSWORD"] == "secret"
 

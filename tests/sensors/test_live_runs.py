@@ -96,9 +96,7 @@ def test_a_run_that_renews_again_is_left_alone(watch: Watch) -> None:
     assert watch.instance.get_run_by_id(run.run_id).status is dg.DagsterRunStatus.STARTED
 
 
-def test_a_run_whose_claim_a_restore_has_is_not_taken_for_dead(
-    watch: Watch, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_whose_claim_a_restore_has_is_not_taken_for_dead(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("coordinator_dagster.sensors.live_runs.START_SECONDS", -1)
     run, leases = watch.launched(OPEN), watch.kept.runtime.store.leases
     watch.launched(NEXT)
