@@ -43,7 +43,7 @@ async def claim(leases: LeaseTable, window: Window, holder: str, tell: Tell, exe
 async def keep(
     leases: LeaseTable, name: str, holder: str, tell: Tell, executor: Executor, at_work: asyncio.Event
 ) -> None:
-    """Renew for ever. Dismissed when asked to make way, unless the work is ours by then; LeaseLost when taken by others.
+    """Renew for ever. Dismissed when asked to make way, unless it is at work; LeaseLost when somebody else took it.
 
     The latter was possible as this run was away for over EXPIRE_SECONDS; or it is a restore, which takes what it wants.
     """
