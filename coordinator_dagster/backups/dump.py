@@ -15,7 +15,7 @@ from coordinator_dagster.errors import UserError
 
 ENTRY = re.compile(r"\d+; \d+ \d+ (TABLE DATA|TABLE ATTACH|TABLE) (\S+) (\S+) ")
 CREATED = re.compile(r";\s+Archive created at (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)")
-TELLING = ("alembic_version", "competition", "backups")
+TELLING = ("alembic_version", "competition", "backups", "emission_checkpoints")
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class Dump:
     taken_at: datetime
     release: str
     cycles_through: datetime | None
+    frozen: frozenset[datetime]  # the days whose emission is, by their end
 
     def read_through(self) -> None:
         """UserError where the file cannot be read to its end."""
@@ -73,6 +74,7 @@ def read_dump(file: Path) -> Dump:
         _moment(noted["taken_at"]) if noted.get("taken_at") else _created(listed),
         str(noted.get("release") or "an older release"),
         _moment(noted["cycles_through"]) if noted.get("cycles_through") else None,
+        frozenset(_moment(row["emitted_at"]) for row in told.get("emission_checkpoints", [])),
     )
 
 

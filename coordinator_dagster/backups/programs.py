@@ -54,7 +54,7 @@ def connecting(url: str) -> tuple[Sequence[str], Mapping[str, str]]:
     """
     parsed = make_url(url).set(drivername="postgresql")
     environment = dict(os.environ)
-    if parsed.password:
-        environment["PGPASSWORD"] = str(parsed.password)
-    shown = parsed._replace(password=None).render_as_string()
+    if password := parsed.password or parsed.query.get("password"):  # libpq takes it in either place
+        environment["PGPASSWORD"] = str(password)
+    shown = parsed._replace(password=None).difference_update_query(["password"]).render_as_string()
     return [f"--dbname={shown}", "--no-password"], environment

@@ -67,7 +67,8 @@ def plan(competition: Competition, file: Path) -> Plan:
         dump.read_through()
         after = dump.cycles_through or dump.taken_at
         there = database.revision()
-        return Plan(dump, there, backups.loss_since(database, after) if there == revisions()[-1] else None)
+        known = there == revisions()[-1]
+        return Plan(dump, there, backups.loss_since(database, after, dump.frozen) if known else None)
 
 
 def _faults(competition: Competition, dump: Dump) -> list[str]:

@@ -58,3 +58,10 @@ def _print_plan(competition: Competition, planned: Plan) -> None:
             f"{loss.keys} keys",
             soft_wrap=True,
         )
+        if loss.frozen:
+            days = ", ".join(f"{day:%Y-%m-%d %H:%M}" for day in loss.frozen)
+            console.print(
+                f"frozen since then: the emission of the days that ended at {days} UTC; they are frozen anew from what "
+                "is brought back, and may come out otherwise. Keep what was paid by: `emission_checkpoints`",
+                soft_wrap=True,
+            )

@@ -40,8 +40,10 @@ async def claim(leases: LeaseTable, window: Window, holder: str, tell: Tell, exe
         await asyncio.sleep(RENEW_SECONDS / 4)
 
 
-async def keep(leases: LeaseTable, name: str, holder: str, tell: Tell, executor: Executor) -> None:
-    """Renew for ever. Dismissed when asked to make way; LeaseLost when somebody else took it.
+async def keep(
+    leases: LeaseTable, name: str, holder: str, tell: Tell, executor: Executor, at_work: asyncio.Event
+) -> None:
+    """Renew for ever. Dismissed when asked to make way, unless it is at work; LeaseLost when somebody else took it.
 
     The latter was possible as this run was away for over EXPIRE_SECONDS; or it is a restore, which takes what it wants.
     """
@@ -54,5 +56,5 @@ async def keep(leases: LeaseTable, name: str, holder: str, tell: Tell, executor:
                 f"{other.holder if other else 'somebody'} has taken the lease {name!r}: another run, where it had not "
                 f"been renewed for {EXPIRE_SECONDS:g} s, or a restore, which tells every run to end"
             )
-        if why := lease.dismissed:
+        if (why := lease.dismissed) and not at_work.is_set():
             raise Dismissed(why)

@@ -148,7 +148,7 @@ class _LiveRun:
         return Settler(self.runtime, self.tell, self.settle, windows, done, take_stored)
 
     async def _keep(self, name: str) -> None:
-        await keep(self.runtime.store.leases, name, self.holder, self.tell, self.leases)
+        await keep(self.runtime.store.leases, name, self.holder, self.tell, self.leases, self.at_work)
 
     async def _release(self) -> None:
         """The next run has it at once, from the window's end on."""

@@ -73,6 +73,8 @@ def _heartbeat(runtime: Runtime, run: dg.DagsterRun, window: Window, launched: f
     lease = runtime.store.leases.read(claim_of(window))
     if lease and lease.holder == run.run_id:
         return None if lease.alive else lease.renewed_at.isoformat()
+    if lease and lease.restoring:
+        return None  # it is being told to end, or waits for the new tables: failed, it would work beside its successor
     # Not at its first line yet: in the queue it may wait, but once it is launched not for ever.
     waits = run.status is dg.DagsterRunStatus.QUEUED or time.time() - launched < START_SECONDS
     return None if waits else f"launched {launched:.0f}"
@@ -111,7 +113,8 @@ def replace_waiting(runtime: Runtime, alive: Mapping[Window, dg.DagsterRun], rel
         return None  # nobody works: whoever waits is about to
     now, speed = runtime.clock.now(), runtime.clock.speed
     for window, run in alive.items():
-        soon = 0 <= (window.start - now).total_seconds() / speed < REPLACE_SECONDS
+        # One whose window has begun takes over at any moment, or closes it.
+        soon = (window.start - now).total_seconds() / speed < REPLACE_SECONDS
         if run.run_id == work.holder or run.tags.get(TAG) == release or soon:
             continue
         why = f"release {release} is here, this run is of {run.tags.get(TAG, 'an unknown one')}"

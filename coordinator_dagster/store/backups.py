@@ -1,6 +1,6 @@
 """`backups`: what was saved and brought back; and how a schema is replaced by what a backup holds."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,12 +26,13 @@ class InUse(UserError):
 
 @dataclass(frozen=True)
 class Loss:
-    """What came after a moment, and would go."""
+    """What came after a moment, and would go. `frozen`: days whose emission was frozen since, by their end."""
 
     cycles: int
     orders: int
     models: int
     keys: int
+    frozen: Sequence[datetime]
 
 
 class BackupTable:
@@ -115,8 +116,8 @@ def exists(database: Database) -> bool:
     return bool(database.read("select from pg_namespace where nspname = :schema", schema=database.schema))
 
 
-def loss_since(database: Database, moment: datetime) -> Loss:
-    """What the tables hold that came after that moment."""
+def loss_since(database: Database, moment: datetime, frozen: Collection[datetime]) -> Loss:
+    """What the tables hold that came after that moment, or is not among the days that were `frozen` then."""
     row = database.read(
         "select (select count(*) from cycles where status = 'PERFORMED' and performed_at > :moment) as cycles, "
         "(select count(*) from operator_orders where given_at > :moment) as orders, "
@@ -124,7 +125,8 @@ def loss_since(database: Database, moment: datetime) -> Loss:
         "(select count(*) from api_keys where created_at > :moment) as keys",
         moment=moment,
     )[0]
-    return Loss(row.cycles, row.orders, row.models, row.keys)
+    days = database.read("select distinct emitted_at as at from emission_checkpoints order by 1")
+    return Loss(row.cycles, row.orders, row.models, row.keys, [day.at for day in days if day.at not in frozen])
 
 
 def replace(

@@ -41,6 +41,11 @@ class Lease:
     meta: dict[str, Any]
 
     @property
+    def restoring(self) -> bool:
+        """Whether a restore has it."""
+        return self.alive and self.renewed_at.timestamp() == 0
+
+    @property
     def dismissed(self) -> str | None:
         """Why its holder is asked to make way, if it is."""
         told = self.meta.get(DISMISSED, {})

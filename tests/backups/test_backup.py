@@ -77,6 +77,27 @@ def test_where_nothing_was_it_comes_back_too(begun: Competition, tmp_path: Path,
     assert content(begun) == before
 
 
+def test_it_says_which_frozen_days_would_go(begun: Competition, tmp_path: Path, run: Run) -> None:
+    """They go into payments, and whether they are old says nothing of when they were frozen."""
+    file = tmp_path / "a.dump"
+
+    def freeze(day: int) -> None:
+        with open_runtime(begun) as runtime, runtime.store.database.transaction() as connection:
+            connection.exec_driver_sql(
+                "insert into checkpoints (checkpoint_kind, interval_seconds) values ('any', 1) on conflict do nothing"
+            )
+            connection.exec_driver_sql(
+                "insert into emission_checkpoints (checkpoint_id, emitted_at, payload_jsonb) "
+                f"select id, '2026-01-{day:02}T00:00Z', '{{\"a\": \"\\t\"}}' from checkpoints limit 1"
+            )
+
+    freeze(2)
+    run("backup", file)
+    freeze(3)
+    code, said = run("restore", file)
+    assert (code, "of the days that ended at 2026-01-03 00:00 UTC" in said) == (1, True), said
+
+
 def test_a_file_is_replaced_only_when_that_is_said(begun: Competition, tmp_path: Path, run: Run) -> None:
     file = tmp_path / "a.dump"
     file.write_text("kept")
@@ -212,8 +233,11 @@ def test_no_program_is_new_enough(
     assert (code, f"{old} is of 9" in said, "client programs of" in said) == (1, True, True), said
 
 
-def test_the_password_is_no_argument() -> None:
-    arguments, environment = programs.connecting("postgresql+psycopg2://ada:secret@db:5432/x")
+@pytest.mark.parametrize(
+    "url", ["postgresql+psycopg2://ada:secret@db:5432/x", "postgresql://ada@db:5432/x?password=secret"]
+)
+def test_the_password_is_no_argument(url: str) -> None:
+    arguments, environment = programs.connecting(url)
     assert arguments[0] == "--dbname=postgresql://ada@db:5432/x"
     assert "secret" not in " ".join(arguments) and environment["PGPASSWORD"] == "secret"
 

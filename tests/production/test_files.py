@@ -53,6 +53,16 @@ def test_only_the_proxy_is_reached_from_outside(services: Any) -> None:
     assert "--read-only" in services["webserver-public"]["command"]
 
 
+def test_what_is_from_elsewhere_or_reached_from_outside_reaches_no_code_server(services: Any) -> None:
+    reached = {name: {*one.get("networks", {})} for name, one in services.items()}
+    assert reached["code-blue"] == reached["code-green"] == reached["database"] == {"default"}
+    behind = {
+        name: {other for other in reached if other != name and reached[other] & reached[name]} for name in reached
+    }
+    assert behind["proxy"] == {"webserver", "webserver-public", "report"}
+    assert behind["web"] == {"report"}
+
+
 def test_each_of_ours_is_looked_at_and_holds_no_secret(services: Any) -> None:
     for name in OURS:
         assert services[name]["healthcheck"]["test"][0] == "CMD", name
@@ -77,7 +87,7 @@ def test_the_image_runs_as_nobody_and_holds_nothing_of_the_folder_that_is_secret
     lines = (DOCKER / "Dockerfile").read_text().splitlines()
     assert [line for line in lines if line.startswith("USER ")] == ["USER 10001"]
     ignored = (PROJECT / ".dockerignore").read_text().splitlines()
-    assert {".local.env*", "docker/*", ".git"} <= set(ignored)
+    assert {".local.env*", "docker/*", ".git", "**/*.dump"} <= set(ignored)
 
 
 def test_the_dockerfile_is_well() -> None:

@@ -96,6 +96,18 @@ def test_a_run_that_renews_again_is_left_alone(watch: Watch) -> None:
     assert watch.instance.get_run_by_id(run.run_id).status is dg.DagsterRunStatus.STARTED
 
 
+def test_a_run_whose_claim_a_restore_has_is_not_taken_for_dead(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("coordinator_dagster.sensors.live_runs.START_SECONDS", -1)
+    run, leases = watch.launched(OPEN), watch.kept.runtime.store.leases
+    watch.launched(NEXT)
+    leases.seize(["live", f"window {OPEN}", f"window {NEXT}"], "the restore")
+    assert watch.wanted() == watch.wanted() == []
+    assert watch.instance.get_run_by_id(run.run_id).status is dg.DagsterRunStatus.STARTED
+    leases.release_all("the restore", "live", {})
+    assert watch.wanted() == []
+    assert len(watch.wanted()) == 2, "nobody came to life afterwards"
+
+
 def test_nothing_is_started_long_before_the_start_or_after_the_end(watch: Watch) -> None:
     watch.clock.moment = utc("2026-01-04T20:00Z")
     assert watch.wanted() == []

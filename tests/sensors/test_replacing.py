@@ -70,6 +70,23 @@ def test_nobody_makes_way_where_nobody_works_or_shortly_before_the_window(watch:
     assert dismissed(watch, WAITING) is None, "it is about to take over"
 
 
+def test_who_closes_its_window_is_not_asked(watch: Watch) -> None:
+    two_runs(watch, **{TAG: release_of(watch.made)})
+    closing = watch.launched("2026-01-05-02:00")
+    assert watch.kept.runtime.store.leases.take("window 2026-01-05-02:00", closing.run_id)
+    [skipped] = watch.look()
+    assert "makes way" not in skipped.skip_message
+    assert dismissed(watch, "window 2026-01-05-02:00") is None
+
+
+def test_nobody_is_asked_in_the_moment_of_the_hand_over(watch: Watch) -> None:
+    two_runs(watch)
+    watch.instance.add_run_tags(watch.launched("2026-01-05-05:00").run_id, {TAG: release_of(watch.made)})
+    watch.clock.moment = utc("2026-01-05T04:00:00.050Z")
+    watch.look()
+    assert dismissed(watch, WAITING) is None
+
+
 def test_whoever_comes_after_a_dismissed_run_is_not_meant(watch: Watch) -> None:
     _, waiting = two_runs(watch)
     watch.look()
