@@ -34,6 +34,8 @@ def upgrade() -> None:
 '''
 RELEASE = "select value from dagster.run_tags where run_id = :run and key = 'coordinator/release'"
 
+CLOSED = "select 1 from dagster.event_logs where run_id = :run and event like '%window 2023-03-23-12:00 is closed%'"
+
 
 @pytest.fixture
 def code(tmp_path: Path) -> Path:
@@ -83,6 +85,8 @@ def test_an_upgrade_costs_no_cycle(instance: Instance, code: Path) -> None:
 
     taken = until(lambda: stored.lease() == (after.waiting, True), 300)
     until(lambda: instance.venue.now() > HOUR.replace("00:00Z", f"{MINUTES_AFTERWARDS:02}:00Z"), 120)
+    until(lambda: stored.status(before.working) == "SUCCESS", 60)
+    assert stored.rows(CLOSED, run=before.working), "who handed over closes the window"
     missed = stored.missed_since(began)
     counts = stored.rows("select status, count(*) from cycles where performed_at >= :t group by 1", t=began)
     print(
