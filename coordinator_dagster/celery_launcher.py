@@ -1,15 +1,18 @@
 """Launches runs through Celery: dagster-celery's launcher, which also sees that a worker was killed."""
 
+from typing import Any
+
 from dagster import DagsterRun
 from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext, ResumeRunContext, WorkerStatus
 from dagster._grpc.types import ResumeRunArgs
 from dagster._serdes import pack_value
-from dagster_celery.config import TASK_RESUME_JOB_NAME
+from dagster_celery.config import TASK_EXECUTE_JOB_NAME, TASK_RESUME_JOB_NAME
 from dagster_celery.launcher import CeleryRunLauncher
 from dagster_celery.tags import DAGSTER_CELERY_TASK_ID_TAG
 from dagster_celery.tasks import create_resume_job_task
 
 from coordinator_dagster.queues import QUEUE, queue_name
+from coordinator_dagster.sensors.live_runs import START_SECONDS
 
 LOOKS, ANSWER_SECONDS = 2, 3.0  # a worker answers at once, whatever it executes
 LIVE = queue_name("", "live")
@@ -33,6 +36,17 @@ class WatchfulCeleryLauncher(CeleryRunLauncher):
             self._instance.add_run_tags(run.run_id, queue)
             context = context._replace(dagster_run=run.with_tags({**run.tags, **queue}))
         super().launch_run(context)
+
+    def _launch_celery_task_run(self, run: DagsterRun, task_signature: Any, routing_key: str) -> None:
+        """A run that did not start in time has failed, and another one is in its place: no worker shall begin it later.
+
+        Else a worker that comes back after an hour goes through all of them before it has one that is due.
+        """
+        if routing_key == TASK_EXECUTE_JOB_NAME:
+            live = run.tags.get(QUEUE, "").endswith(LIVE)
+            patience = START_SECONDS if live else self._instance.run_monitoring_start_timeout_seconds
+            task_signature = task_signature.set(expires=patience)
+        super()._launch_celery_task_run(run, task_signature, routing_key)
 
     def resume_run(self, context: ResumeRunContext) -> None:
         """The run's steps again, in another worker; what is stored they find done.

@@ -45,6 +45,9 @@ def _beat(leases: LeaseTable, run_id: str, over: threading.Event) -> None:
             ours = leases.renew(lease_of(run_id), run_id)
         except DatabaseAway:
             continue  # who looks at it finds the server away, too
+        except Exception:  # a server that takes no writes for a while: who lives must not be taken for dead after it
+            log.exception("run %s could not renew its lease, and tries again", run_id)
+            continue
         if not ours:
             log.error("run %s was told to end: its lease was taken away", run_id)
             os.kill(os.getpid(), signal.SIGINT)  # as *Terminate* does; `interrupt_main` would not end what waits

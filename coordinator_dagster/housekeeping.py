@@ -12,13 +12,13 @@ from coordinator_dagster.heartbeat import RUN
 from coordinator_dagster.live.leasing import CLAIM
 from coordinator_dagster.runtime import Runtime
 from coordinator_dagster.store.dagster_rows import DagsterRows, Owner
+from coordinator_dagster.store.database import MONTHLY
 from coordinator_dagster.store.locks import locked
 from coordinator_dagster.store.upkeep import keep_up
 
 RUNS_AT_ONCE = 50
 AHEAD = timedelta(days=40)  # the next month's tables are there before it begins
 LOCK_PATIENCE = "100ms"  # so long may a live run be held up, in which a table is added to others
-MONTHLY = ("market_records", "forecasts", "scores")
 
 
 @dataclass

@@ -160,3 +160,22 @@ def test_a_worker_that_is_not_told_where_the_broker_is(competition: Make, tmp_pa
     done = CliRunner().invoke(app, ["worker", "live"])
     assert isinstance(done.exception, UserErrors)
     assert done.exception.faults == ["CELERY_BROKER_URL is not set; dagster.yaml takes it from the environment"]
+
+
+@pytest.mark.parametrize(("lane", "seconds"), [("live", 120), ("batch", 180)])
+def test_a_run_that_nobody_began_in_time_is_begun_by_nobody(
+    instance: dg.DagsterInstance,
+    launcher: WatchfulCeleryLauncher,
+    monkeypatch: pytest.MonkeyPatch,
+    lane: str,
+    seconds: float,
+) -> None:
+    sent: list[Any] = []
+    monkeypatch.setattr("celery.app.task.Task.apply_async", lambda *_, **options: sent.append(options) or Sent())
+    run = make_run(instance, tags={QUEUE: f"a_{lane}"})
+    launcher.launch_run(LaunchRunContext(run, None))
+    assert [one["expires"] for one in sent] == [seconds]
+
+
+class Sent:
+    task_id = "1"

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from coordinator_dagster.errors import UserError
 from coordinator_dagster.store import migrating
 from coordinator_dagster.store.database import Database
-from coordinator_dagster.store.migrating import migrate, newest_revision
+from coordinator_dagster.store.migrating import migrate, newest_revision, try_migration
 
 OLDER = "0008"
 WRITE = "lock table market_records in row exclusive mode"  # as any insert does
@@ -71,6 +71,33 @@ def test_it_says_what_to_do_where_its_turn_never_comes(older: Database, monkeypa
         with pytest.raises(UserError, match="pg_stat_activity"):
             migrate(older)
     assert older.revision() == OLDER
+
+
+def test_a_trial_holds_up_nobody_for_long(older: Database) -> None:
+    begun, waits = threading.Event(), list[float]()
+
+    def write_for_long() -> None:
+        with older.transaction() as connection:
+            connection.execute(text(WRITE))
+            begun.set()
+            time.sleep(3)
+
+    def write() -> None:
+        time.sleep(0.3)
+        began = time.monotonic()
+        with older.transaction() as connection:
+            connection.execute(text(WRITE))
+        waits.append(time.monotonic() - began)
+
+    holder, other = threading.Thread(target=write_for_long), threading.Thread(target=write)
+    holder.start()
+    begun.wait()
+    other.start()
+    with pytest.raises(UserError, match=r"are in use.*try again$"):
+        try_migration(older)
+    for thread in (holder, other):
+        thread.join()
+    assert max(waits) < 2, f"somebody waited {max(waits):.1f} s"
 
 
 def test_tables_of_a_newer_version_are_refused_in_one_line(database: Database) -> None:

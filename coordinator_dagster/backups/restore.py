@@ -19,13 +19,11 @@ from coordinator_dagster.live.leasing import claim_of
 from coordinator_dagster.runtime import open_runtime
 from coordinator_dagster.store import backups
 from coordinator_dagster.store.backups import InUse, Loss
-from coordinator_dagster.store.database import Database
+from coordinator_dagster.store.database import MONTHLY, Database
 from coordinator_dagster.store.leases import LeaseTable
 from coordinator_dagster.store.migrating import revisions
 from coordinator_dagster.store.store import database_url
 from coordinator_dagster.windows import LENGTHS
-
-TABLES = ("market_records", "forecasts", "scores")  # those in months
 
 
 @dataclass(frozen=True)
@@ -142,6 +140,6 @@ def _tidy(competition: Competition, dump: Dump, holder: str, live: bool) -> Rest
         why = f"lost by {holder}: the backup was taken at {dump.taken_at:%Y-%m-%d %H:%M:%S} UTC, before this cycle"
         if not live:
             return Restored(0, since, now)
-        for table in TABLES:  # who was at work knows them to be there
+        for table in MONTHLY:  # who was at work knows them to be there
             runtime.store.database.ensure_months(table, now, now + LENGTHS["day"])
         return Restored(miss(runtime, since, now, why), since, now)

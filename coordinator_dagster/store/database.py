@@ -23,6 +23,7 @@ from slots.tape import TapeAway
 COPY_CHUNK = 16 * 1024 * 1024
 COPY_READ = 1 << 16  # bytes handed to the driver at a time: its 8192 are several for one input
 OLDEST_SERVER = 150000
+MONTHLY = ("market_records", "forecasts", "scores")  # the tables that are partitioned by month
 POOL_SECONDS = 30  # SQLAlchemy's own
 IDLE_SECONDS = 1.0  # a connection used since is not tried before it is used again
 # A server that vanished without a word is noticed within some ten seconds, as a lease runs out.

@@ -16,7 +16,6 @@ from coordinator_dagster.store.database import Database
 from coordinator_dagster.store.locks import locked
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-TRIAL_PATIENCE = "5s"  # for a lock: a live run is not kept waiting for a trial
 PATIENCE, PATIENCE_SECONDS = "1s", 300  # for a lock, after which others go first; for all of them
 
 
@@ -48,8 +47,13 @@ def try_migration(database: Database) -> None:
     database.server_version()
     with database.engine.connect() as connection:
         try:
-            upgrade(connection, database.schema, TRIAL_PATIENCE)
+            upgrade(connection, database.schema, PATIENCE)
         except (CommandError, DBAPIError) as error:
+            if locked(error):
+                raise UserError(
+                    f"DATABASE_URL: the tables of {database.schema} are in use, and a trial keeps nobody waiting for "
+                    f"over {PATIENCE}; try again"
+                ) from None
             raise UserError(
                 f"DATABASE_URL: the schema {database.schema} cannot be migrated: {_first_line(error)}; run the "
                 "version of the coordinator that made it, or a newer one, as a user who may create and alter it"

@@ -25,9 +25,7 @@ def keep_up(connection: Connection) -> list[str]:
     for the next time, and no file gets smaller, for that would take the table away from everybody. Where another
     connection is at it in the same schema, nothing is done.
     """
-    if not connection.execute(
-        text("select pg_try_advisory_lock(hashtext(current_schema() || '.upkeep'))")
-    ).scalar_one():
+    if not connection.execute(text(f"select pg_try_advisory_lock({ALONE})")).scalar_one():
         return []
     try:
         connection.execute(text("select pg_stat_force_next_flush()"))  # what this connection has deleted counts now

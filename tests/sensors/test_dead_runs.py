@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -244,3 +245,25 @@ def test_a_replay_that_is_not_begun_is_not_begun_by_looking(competition: Callabl
         watching = Watch(competition(mode="replay"), instance)
         assert "0 batch runs" in watching.look()
         assert "runtime" not in watching.kept.__dict__
+
+
+def test_a_server_that_takes_no_writes_for_a_while_silences_nobody(
+    watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leases, tries = watch.store.leases, list[str]()
+    renew = leases.renew
+
+    def refused_once(name: str, holder: str) -> object:
+        tries.append(name)
+        if len(tries) == 1:
+            with watch.store.database.transaction() as connection:
+                connection.exec_driver_sql("set transaction read only")
+                connection.exec_driver_sql("update leases set renewed_at = now()")
+        return renew(name, holder)
+
+    monkeypatch.setattr(heartbeat, "RENEW_SECONDS", 0.1)
+    monkeypatch.setattr(leases, "renew", refused_once)
+    with beating(leases, "run"):
+        while len(tries) < 3 and "heartbeat" in {t.name for t in threading.enumerate()}:
+            time.sleep(0.05)
+    assert len(tries) >= 3
