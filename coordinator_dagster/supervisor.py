@@ -112,11 +112,17 @@ class EmbeddedPostgres(Kept):
         start_embedded(self.home)
 
 
-def supervise(home: Path, commands: ServiceCommands, socket: Path, postgres: EmbeddedPostgres | None) -> bool:
+def supervise(
+    home: Path,
+    commands: ServiceCommands,
+    socket: Path,
+    postgres: EmbeddedPostgres | None,
+    ready: Callable[[], bool] = lambda: True,
+) -> bool:
     """Keep them running until SIGINT or SIGTERM, then end the runs and them; a second signal kills everything.
 
-    The code server listens at `socket`. True at SIGUSR2: the services have ended, the runs go on, and who called
-    begins anew with what is installed now.
+    The code server listens at `socket`. True at SIGUSR2 where it is `ready`: the services have ended, the runs go on,
+    and who called begins anew with what is installed now.
     """
     code_server = Service("code server", commands.code_server, home, needs=home)
     webserver = Service("webserver", commands.webserver, home, needs=socket)
@@ -125,7 +131,7 @@ def supervise(home: Path, commands: ServiceCommands, socket: Path, postgres: Emb
     asked = _Asked()
     try:
         report_dead_runs(home)
-        while not asked.anything.wait(LOOK_SECONDS):
+        while not asked.for_good(ready):
             for one in kept:
                 one.keep()
         if asked.again:
@@ -162,6 +168,13 @@ class _Asked:
         self.anything, self.again = threading.Event(), False
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2):
             signal.signal(number, self._ask)
+
+    def for_good(self, ready: Callable[[], bool]) -> bool:
+        """Whether something is to be done, after a moment; it is not begun anew where that is not `ready`."""
+        if self.anything.wait(LOOK_SECONDS) and self.again and not ready() and self.again:
+            self.again = False
+            self.anything.clear()
+        return self.anything.is_set()
 
     def _ask(self, number: int, _frame: FrameType | None) -> None:
         if number == signal.SIGUSR2:

@@ -1,12 +1,15 @@
 """`coordinator live`"""
 
 import fcntl
+import logging
 import os
+import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from dotenv import dotenv_values
@@ -32,6 +35,7 @@ from coordinator_dagster.windows import LENGTHS
 from slots.tape import boundary
 
 BY = "coordinator live"
+log = logging.getLogger("coordinator")
 DEFAULTS = {"MODE": "live", "COMPETITION": "live", "FEED_PROVIDER": "binance"}
 # What a demo chooses for itself; the rest of its file is the operator's.
 OF_A_DEMO = {*DEFAULTS, "WINDOW", "COMPETITION_START", "COMPETITION_END", "FEED_TAPE_DIR"}
@@ -41,14 +45,15 @@ def live(host: Host = "127.0.0.1", port: Port = 3000) -> None:
     """Run a live competition on this machine until Ctrl-C: models, Dagster UI and daemon, and a database if needed.
 
     SIGUSR2 after an upgrade or a change of settings: it begins anew, and the live runs go on until they hand over.
+    Where `coordinator validate` refuses what is here by then, nothing changes.
     """
     given = dict(os.environ)
-    if _supervised(host, port):
+    if _supervised(host, port, given):
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], given)  # noqa: S606
 
 
-def _supervised(host: str, port: int) -> bool:
-    """Until it is told to end; True: to begin anew."""
+def _supervised(host: str, port: int, given: Mapping[str, str]) -> bool:
+    """Until it is told to end; True: to begin anew. `given`: the environment that it would begin with."""
     os.environ.setdefault("PGCONNECT_TIMEOUT", "5")  # seconds; a server that is not there may say nothing
     home = default_home()
     with _the_only_one(home):
@@ -67,10 +72,22 @@ def _supervised(host: str, port: int) -> bool:
         with tempfile.TemporaryDirectory(prefix="coordinator-") as folder:  # a socket's path must be short
             socket = Path(folder) / "code"
             commands = service_commands(competition, CodeServer(socket=socket), host, port)
-            again = supervise(home, commands, socket, None if settings.database_url else EmbeddedPostgres(home))
+            postgres = None if settings.database_url else EmbeddedPostgres(home)
+            again = supervise(home, commands, socket, postgres, partial(_accepted, given))
             if not again and not settings.database_url:
                 say(competition, "the embedded PostgreSQL goes on; `coordinator postgres stop` stops it")
             return again
+
+
+def _accepted(given: Mapping[str, str]) -> bool:
+    """Whether code, settings and slots as they are now are fit to begin with; the log says why not."""
+    validate = [sys.executable, "-c", "from coordinator_dagster.cli import main; main()", "validate", "--offline"]
+    done = subprocess.run(validate, env=given, capture_output=True, text=True, check=False)
+    if done.returncode:
+        log.error(
+            "nothing has changed, for what is here now is refused; mend it, then once more:\n%s", done.stderr.strip()
+        )
+    return done.returncode == 0
 
 
 @contextmanager

@@ -9,6 +9,8 @@ from coordinator_dagster.orders import OrderKind
 from coordinator_dagster.runtime import Runtime
 from slots.market import MarketRecord, Series, history_record
 
+SETTLING = ("end", "disqualify", "reinstate", "leave", "void", "revise", "correct")
+
 
 @dataclass(frozen=True)
 class Request:
@@ -30,7 +32,20 @@ def request_faults(runtime: Runtime, request: Request) -> list[str]:
     faults = [] if request.reason.strip() else ["--reason is empty; say why: it is kept with the order"]
     if request.at is None and request.kind in ("void", "revise", "correct", "configs"):
         return [*faults, "--at is missing; give an instant, such as 2023-03-24T12:00Z"]
-    return faults + _CHECKS[request.kind](runtime, request)
+    return faults + _other_slots(runtime, request) + _CHECKS[request.kind](runtime, request)
+
+
+def _other_slots(runtime: Runtime, request: Request) -> list[str]:
+    """What an order settles or ranks anew, it does by the slots of this folder: live, these may not be at work yet."""
+    if request.kind not in SETTLING or runtime.competition.settings.mode != "live":
+        return []
+    shown, here = runtime.store.settled.shown_version(), runtime.competition.score_version()
+    if shown in (None, here):
+        return []
+    return [
+        f"the slots and rules in this folder are of version {here}, the board that is shown is of {shown}: put them "
+        "back, or bring them in and wait until the look-back is scored by them, when the board switches"
+    ]
 
 
 def _end(runtime: Runtime, request: Request) -> list[str]:

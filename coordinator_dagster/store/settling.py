@@ -80,3 +80,8 @@ class SettlingTable:
             "select max(window_end) as at from score_rollups "
             "where version = (select version from slot_versions where current)"
         )[0].at
+
+    def shown_version(self) -> str | None:
+        """The version whose boards are shown; None: there are none yet."""
+        rows = self._database.read("select version from slot_versions where current")
+        return rows[0].version if rows else None

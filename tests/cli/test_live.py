@@ -173,6 +173,21 @@ def test_there_is_one_in_a_folder(live: Live, started: Start) -> None:
 
 
 @pytest.mark.ui
+def test_what_is_refused_is_not_begun_with(live: Live) -> None:
+    services = {name: live.those(part) for name, part in SERVICES.items()}
+    file = live.home / ".local.env"
+    whole = file.read_text()
+    file.write_text(f"{whole}SCORING_FUNCTION=slots.defaults:no_such\n")
+    try:
+        live.process.send_signal(signal.SIGUSR2)
+        until(lambda: "nothing has changed" in live.log.read_text(), 30)
+    finally:
+        file.write_text(whole)
+    assert "no_such" in live.log.read_text().rpartition("nothing has changed")[2]
+    assert {name: live.those(part) for name, part in SERVICES.items()} == services
+
+
+@pytest.mark.ui
 def test_told_to_begin_anew_it_does_and_the_runs_go_on(live: Live) -> None:
     workers, before = live.those(WORKER), {name: live.those(part) for name, part in SERVICES.items()}
     live.process.send_signal(signal.SIGUSR2)

@@ -291,3 +291,24 @@ def test_an_order_in_a_live_schema_holds_from_now(competition: Make) -> None:
         assert rows(runtime, "select id, effective_at, reason, given_by from operator_orders") == [
             (order, at(200), "because", "tester")
         ]
+
+
+def test_live_no_order_settles_by_slots_that_are_not_those_of_the_board(
+    competition: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with open_runtime(competition()) as runtime:
+        run(runtime, 1)
+        with runtime.store.database.transaction() as connection:
+            connection.exec_driver_sql("update competition set mode = 'live'")
+    monkeypatch.setenv("MODE", "live")
+    monkeypatch.setenv("SLOT_VERSION", "edited, and not brought in")
+    with open_runtime(read_competition(tmp_path)) as runtime:
+        before = settled_tables(runtime.store)
+        for kind, of in (("void", {}), ("revise", {}), ("disqualify", {"model": "mean_reversion"})):
+            with pytest.raises(UserErrors, match="the slots and rules in this folder are of version"):
+                give(runtime, kind, at(30), **of)
+        assert settled_tables(runtime.store) == before
+        give(runtime, "pause", at(200))
+    monkeypatch.delenv("SLOT_VERSION")
+    with open_runtime(read_competition(tmp_path)) as runtime:
+        give(runtime, "void", at(30))
