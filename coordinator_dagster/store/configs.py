@@ -32,7 +32,7 @@ class ConfigTable:
             return
         with self._database.transaction() as connection:
             self._database.lock(connection, "configs")  # two runs may be the first to open the schema
-            if not self.changes(pack):
+            if not self.changes(pack, connection):
                 return
             begun = connection.execute(text("select exists (select from cycles)")).scalar_one()
             if not begun:
@@ -48,9 +48,9 @@ class ConfigTable:
             ]
         )
 
-    def changes(self, pack: Pack) -> list[str]:
+    def changes(self, pack: Pack, within: Connection | None = None) -> list[str]:
         """How the pack's configs differ from those that stand, for people; empty: they do not."""
-        wanted, standing = _contents(pack), self._standing()
+        wanted, standing = _contents(pack), self._standing(within)
         found = [f"config {base}: new in the pack {pack.id}" for base in wanted if base not in standing]
         found += [f"config {base}: no more in the pack {pack.id}" for base in standing if base not in wanted]
         return found + [
@@ -99,8 +99,8 @@ class ConfigTable:
             terms.append(Term(_config(dict(row._mapping)), start, min(known) if known else None))
         return Schedule(terms, orders)
 
-    def _standing(self) -> dict[str, Mapping[str, Any]]:
-        rows = self._database.read(f"{READ} where active_until is null")
+    def _standing(self, within: Connection | None = None) -> dict[str, Mapping[str, Any]]:
+        rows = self._database.read(f"{READ} where active_until is null", within)
         return {row.base_id: dict(row._mapping) for row in rows}
 
     def _insert(

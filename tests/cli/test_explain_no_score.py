@@ -60,7 +60,8 @@ def test_a_missed_and_a_planned_cycle_say_why(competition: Make, typed: Explain)
     assert (found["truth"]["status"], found["score"]["status"], found["board"]) == ("none", "none", None)
 
     made = competition("b", mode="replay")
-    run(made, 1)  # without the hour before it
+    with open_runtime(made) as runtime:
+        runtime.predict(made.windows.between(made.start, made.settings.competition_end))  # of which no input was built
     code, text, _ = typed("trend_following", "2026-01-05T01:15Z")
     assert code == 0
     assert "btc-60s: planned: its input is not there yet\n" in text

@@ -49,7 +49,7 @@ def test_a_player_reads_each_forecast_of_the_own_models(world: World, monkeypatc
         by = {row["performed_at"]: row for row in rows}
         assert by[PENDING] == {**by[PENDING], "status": "SUCCESS", "output": {"value": ANSWERED["ada"]}}
         assert [by[PENDING][name] for name in ("score_status", "score_value", "scored_at", "raw")] == [None] * 4
-        assert by[PENDING]["exec_time_ms"] > 0
+        assert by[PENDING]["exec_time_ms"] >= 0  # microseconds, on a fast machine
         assert by[SETTLED]["score_status"] == "SCORED"
         assert by[SETTLED]["score_value"] < 0
         assert by[VOIDED]["score_failed_reason"].startswith("VOID: ")

@@ -93,7 +93,7 @@ def ticks_of(made: Competition, day: str) -> int:
     ("live", "false", dg.DefaultScheduleStatus.STOPPED),
     ("replay", "true", dg.DefaultScheduleStatus.STOPPED),
 ])  # fmt: skip
-def test_it_runs_every_night_where_a_competition_is_live(
+def test_it_runs_by_itself_where_a_competition_is_live(
     slow: Make, mode: str, sensors: str, status: dg.DefaultScheduleStatus
 ) -> None:
     made = slow(mode=mode, sensors=sensors, feed_provider="simulated")
@@ -102,5 +102,5 @@ def test_it_runs_every_night_where_a_competition_is_live(
     for schedule in definitions.schedules or []:
         assert isinstance(schedule, dg.ScheduleDefinition)
         found[schedule.job_name] = (schedule.cron_schedule, schedule.default_status)
-    nightly = {"retention": ("45 0 * * *", status), "housekeeping": ("15 1 * * *", status)}
-    assert found == {f"{made.schema}_{name}": when for name, when in nightly.items()}
+    wanted = {"retention": "45 0 * * *", "housekeeping": "15 1 * * *", "checks_job": "23 * * * *"}
+    assert found == {f"{made.schema}_{name}": (when, status) for name, when in wanted.items()}
