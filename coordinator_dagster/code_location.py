@@ -23,9 +23,7 @@ from coordinator_dagster.live_job import live_job, live_job_name
 from coordinator_dagster.logs import log_within_dagster
 from coordinator_dagster.resources import runtime_resource
 from coordinator_dagster.retention_job import retention_job
-from coordinator_dagster.schedules.checks import checks_schedule
-from coordinator_dagster.schedules.housekeeping import housekeeping_schedule
-from coordinator_dagster.schedules.retention import retention_schedule
+from coordinator_dagster.schedules.calendar import schedules
 from coordinator_dagster.sensors.checks import checks_sensor
 from coordinator_dagster.sensors.dead_runs import dead_run_sensor
 from coordinator_dagster.sensors.failure import failure_sensor
@@ -64,11 +62,7 @@ def build_definitions(competition: Competition) -> dg.Definitions:
         assets=[asset(competition) for asset in ASSETS],
         asset_checks=[asset_checks(competition)],
         jobs=[*batch, *([live_job(competition)] if live else [])],
-        schedules=[
-            retention_schedule(competition, retention),
-            checks_schedule(competition, checks),
-            housekeeping_schedule(competition, housekeeping),
-        ],
+        schedules=schedules(competition, checks, retention, housekeeping),
         sensors=[
             dead_run_sensor(competition, kept, {job.name for job in batch}, [loop, emission]),
             *(
