@@ -11,7 +11,7 @@ from dagster_celery.launcher import CeleryRunLauncher
 from dagster_celery.tags import DAGSTER_CELERY_TASK_ID_TAG
 from dagster_celery.tasks import create_resume_job_task
 
-from coordinator_dagster.queues import QUEUE, queue_name
+from coordinator_dagster.queues import QUEUE, asset_keys, queue_name
 from coordinator_dagster.sensors.live_runs import START_SECONDS
 
 LOOKS, ANSWER_SECONDS = 2, 3.0  # a worker answers at once, whatever it executes
@@ -30,7 +30,7 @@ class WatchfulCeleryLauncher(CeleryRunLauncher):
 
     def launch_run(self, context: LaunchRunContext) -> None:
         run = context.dagster_run
-        keys = [*(run.asset_selection or ()), *(one.asset_key for one in run.asset_check_selection or ())]
+        keys = asset_keys(run)
         if QUEUE not in run.tags and keys:
             queue = {QUEUE: queue_name(keys[0].path[0], "batch")}
             self._instance.add_run_tags(run.run_id, queue)

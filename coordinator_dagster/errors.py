@@ -20,3 +20,8 @@ class UserErrors(UserError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return UserErrors, (self.faults,)
+
+
+def first_line(error: object) -> str:
+    """An error, or what a program said, in one line for people."""
+    return str(error).strip().partition("\n")[0]

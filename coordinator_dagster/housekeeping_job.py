@@ -9,9 +9,8 @@ from dagster._core.storage.tags import REPOSITORY_LABEL_TAG
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.errors import UserError
 from coordinator_dagster.housekeeping import Report, clean_dagster, keep_tables
-from coordinator_dagster.queues import queue_tag
+from coordinator_dagster.queues import BATCH_TAGS, queue_tag
 from coordinator_dagster.resources import runtime_of_run
-from coordinator_dagster.retention_job import TAGS
 from coordinator_dagster.store.dagster_rows import Owner
 
 SECONDS = 1200.0  # of cleaning, a night
@@ -45,7 +44,7 @@ def housekeeping_job(competition: Competition, jobs: Sequence[str]) -> dg.JobDef
         name=housekeeping_job_name(competition),
         description="Delete runs and events that ended more than DAGSTER_RUN_TTL_DAYS ago and on which no partition, "
         "check or backfill hangs; vacuum what needs it; make next month's tables.",
-        tags=TAGS | queue_tag(competition, "batch"),
+        tags=BATCH_TAGS | queue_tag(competition, "batch"),
     )
     def housekeeping() -> None:
         keep_house()

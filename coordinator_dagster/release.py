@@ -1,6 +1,7 @@
 """Which version of everything a live run is: its code, the competition's settings, pack and slots."""
 
 import hashlib
+import importlib.metadata
 import json
 from functools import cache
 from pathlib import Path
@@ -35,6 +36,11 @@ def _plain(value: object) -> object:
 def _hidden(secret: str) -> str:
     """Slow to compute: a release is shown, and nobody shall find a short secret by trying."""
     return hashlib.scrypt(secret.encode(), salt=b"release", n=2**14, r=8, p=1).hex()
+
+
+def version() -> str:
+    """Of the coordinator that is installed."""
+    return importlib.metadata.version("coordinator-dagster")
 
 
 @cache

@@ -5,12 +5,9 @@ import dagster as dg
 from coordinator_dagster.assets.tape_archive import NAME, describe_day
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.errors import UserError
-from coordinator_dagster.queues import queue_tag
+from coordinator_dagster.queues import BATCH_TAGS, queue_tag
 from coordinator_dagster.resources import runtime_of_run
 from coordinator_dagster.stages.facts import StageFailed
-
-# A run that hangs is ended after an hour, and its place in the pool is free.
-TAGS = {"dagster/priority": "-1", "dagster/max_runtime": "3600"}
 
 
 def retention_job_name(competition: Competition) -> str:
@@ -47,7 +44,7 @@ def retention_job(competition: Competition) -> dg.JobDefinition:
         name=retention_job_name(competition),
         description="Archive the days that are over, and take the months off the tape that are older than "
         "MARKET_RECORD_TTL_DAYS and that no open cycle needs. The same as `coordinator expire`.",
-        tags=TAGS | queue_tag(competition, "batch"),
+        tags=BATCH_TAGS | queue_tag(competition, "batch"),
     )
     def retention() -> None:
         retain()

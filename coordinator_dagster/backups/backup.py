@@ -7,7 +7,6 @@ from collections.abc import Callable, Collection
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
 from coordinator_dagster.backups.dump import Dump, read_dump
@@ -15,6 +14,7 @@ from coordinator_dagster.backups.programs import connecting, pg_dump
 from coordinator_dagster.clock import open_clock
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.errors import UserError
+from coordinator_dagster.release import version
 from coordinator_dagster.store import backups
 from coordinator_dagster.store.backups import BackupTable
 from coordinator_dagster.store.database import Database
@@ -66,11 +66,6 @@ def back_up(competition: Competition, file: Path, force: bool, progress: Callabl
     return Done(dump, size, time.monotonic() - began)
 
 
-def release() -> str:
-    """Of this code."""
-    return version("coordinator-dagster")
-
-
 def _check_place(file: Path, force: bool) -> None:
     if not file.parent.is_dir():
         raise UserError(f"{file}: there is no folder {file.parent}; make it, or name another file")
@@ -88,7 +83,7 @@ def _note(competition: Competition, database: Database) -> int | None:
         return None
     live = competition.settings.mode == "live"
     now = open_clock(competition.settings.clock_url).now() if live else datetime.now(UTC)
-    return BackupTable(database).begin(now, release())
+    return BackupTable(database).begin(now, version())
 
 
 def _dump(program: Path, database: Database, moment: str, part: Path, progress: Callable[[int], None]) -> None:

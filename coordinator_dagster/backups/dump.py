@@ -11,10 +11,11 @@ from typing import IO
 
 from coordinator_dagster.backups.programs import pg_restore
 from coordinator_dagster.backups.script import Piece, pieces, rows_of
-from coordinator_dagster.errors import UserError
+from coordinator_dagster.errors import UserError, first_line
 
 ENTRY = re.compile(r"\d+; \d+ \d+ (TABLE DATA|TABLE ATTACH|TABLE) (\S+) (\S+) ")
 CREATED = re.compile(r";\s+Archive created at (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)")
+SILENT = "pg_restore did not say why"
 TELLING = ("alembic_version", "competition", "backups", "emission_checkpoints")
 
 
@@ -103,7 +104,7 @@ def _moment(said: str) -> datetime:
 def _said(file: Path, *arguments: str) -> str:
     done = subprocess.run([pg_restore(), *arguments], capture_output=True, text=True, check=False)
     if done.returncode:
-        raise UserError(f"{file}: it is no whole backup: {_first(done.stderr)}; take another one")
+        raise UserError(f"{file}: it is no whole backup: {first_line(done.stderr) or SILENT}; take another one")
     return done.stdout
 
 
@@ -120,8 +121,6 @@ def _running(*arguments: str) -> Iterator[IO[bytes]]:
             process.stdout.close()
             said = process.stderr.read().decode()
     if process.returncode or left:
-        raise UserError(f"{arguments[-1]}: it cannot be read to its end: {_first(said)}; nothing was changed")
-
-
-def _first(said: str) -> str:
-    return (said.strip() or "pg_restore did not say why").splitlines()[0]
+        raise UserError(
+            f"{arguments[-1]}: it cannot be read to its end: {first_line(said) or SILENT}; nothing was changed"
+        )

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_fixed
 
-from coordinator_dagster.backups.backup import release
 from coordinator_dagster.backups.dump import Dump, read_dump
 from coordinator_dagster.backups.hold import Hold, Statuses
 from coordinator_dagster.clock import open_clock
@@ -16,6 +15,7 @@ from coordinator_dagster.competition import Competition
 from coordinator_dagster.errors import UserErrors
 from coordinator_dagster.live.cycles import miss
 from coordinator_dagster.live.leasing import claim_of
+from coordinator_dagster.release import version
 from coordinator_dagster.runtime import open_runtime
 from coordinator_dagster.store import backups
 from coordinator_dagster.store.backups import InUse, Loss
@@ -123,7 +123,7 @@ def _replace(database: Database, dump: Dump, hold: Hold, statuses: Statuses, tol
     """Once nobody works; again, where somebody came to work at the last moment."""
     hold.wait(statuses, told)
     told("replacing the tables")
-    backups.replace(database, dump.script, dump.taken_at, release(), hold.names, hold.holder)
+    backups.replace(database, dump.script, dump.taken_at, version(), hold.names, hold.holder)
 
 
 def _claims(competition: Competition, now: datetime) -> list[str]:

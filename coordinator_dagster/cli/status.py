@@ -13,7 +13,8 @@ from coordinator_dagster.competition import Competition, read_competition
 from coordinator_dagster.health.finding import Finding
 from coordinator_dagster.health.judging import healthy, judge
 from coordinator_dagster.health.look import Look
-from coordinator_dagster.health.readings import Readings, release
+from coordinator_dagster.health.readings import Readings
+from coordinator_dagster.release import version
 
 
 def status(
@@ -44,7 +45,7 @@ def document(competition: Competition, readings: Readings, findings: list[Findin
     return {
         "competition": competition.settings.competition,
         "mode": competition.settings.mode,
-        "release": release(),
+        "release": version(),
         "healthy": healthy(findings),
         "findings": [asdict(one) for one in findings],
         "readings": asdict(readings),

@@ -11,7 +11,8 @@ from rich.text import Text
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.health.finding import Finding, many, span
 from coordinator_dagster.health.judging import healthy
-from coordinator_dagster.health.readings import Contest, Dagster, Readings, Worker, release
+from coordinator_dagster.health.readings import Contest, Dagster, Readings, Worker
+from coordinator_dagster.release import version
 
 MOST_FINDINGS, MOST_SERIES = 6, 3
 MARKS = {"critical": ("✗", "bold red"), "warning": ("!", "yellow")}
@@ -52,7 +53,7 @@ def _finding(one: Finding) -> RenderableType:
 
 def _figures(competition: Competition, readings: Readings) -> Iterator[Line]:
     settings = competition.settings
-    yield "competition", f"{settings.competition}, {settings.mode}, pack {competition.pack.id}, coordinator {release()}"
+    yield "competition", f"{settings.competition}, {settings.mode}, pack {competition.pack.id}, coordinator {version()}"
     yield "database", _database(competition, readings)
     if readings.contest is None:
         if readings.database and not readings.other_version:

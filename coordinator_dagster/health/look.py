@@ -9,7 +9,7 @@ from typing import Any
 
 from coordinator_dagster.clock import Clock, open_clock
 from coordinator_dagster.competition import Competition
-from coordinator_dagster.errors import UserError
+from coordinator_dagster.errors import UserError, first_line
 from coordinator_dagster.health.dagster_tables import DagsterTables
 from coordinator_dagster.health.readings import (
     Board,
@@ -24,7 +24,6 @@ from coordinator_dagster.health.readings import (
 )
 from coordinator_dagster.live.instant import TOLERANCE
 from coordinator_dagster.live.leasing import CLAIM, WORK
-from coordinator_dagster.live.patience import first_line
 from coordinator_dagster.packs import PredictionConfig
 from coordinator_dagster.schedule import Schedule
 from coordinator_dagster.store.database import Database, DatabaseAway

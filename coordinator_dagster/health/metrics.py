@@ -14,7 +14,8 @@ from coordinator_dagster.competition import Competition
 from coordinator_dagster.health.judging import healthy, judge
 from coordinator_dagster.health.judging_contest import settle_limit
 from coordinator_dagster.health.look import Look
-from coordinator_dagster.health.readings import Contest, Cycles, Dagster, Readings, release
+from coordinator_dagster.health.readings import Contest, Cycles, Dagster, Readings
+from coordinator_dagster.release import version
 
 KEPT_SECONDS = 5.0  # several scrapers share what was read
 PERCENTILES = ("50", "99")
@@ -123,7 +124,7 @@ def samples(competition: Competition, readings: Readings) -> dict[str, Samples]:
     settings, findings = competition.settings, judge(competition, readings)
     found: dict[str, Samples] = {
         "coordinator_up": _one(readings.database is not None and not readings.other_version),
-        "coordinator_info": [((settings.mode, competition.pack.id, release()), 1.0)],
+        "coordinator_info": [((settings.mode, competition.pack.id, version()), 1.0)],
         "coordinator_healthy": _one(healthy(findings)),
         "coordinator_findings": [((one,), sum(f.severity == one for f in findings)) for one in SEVERITIES],
         "coordinator_disk_free_bytes": _one(readings.disk_free),

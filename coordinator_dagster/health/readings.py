@@ -1,6 +1,5 @@
 """What is read of a competition, before anybody judges it. Moments are UTC, spans are seconds."""
 
-import importlib.metadata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -173,8 +172,3 @@ class Readings:
     contest: Contest | None = None
     dagster: Dagster | None = None
     disk_free: int = 0
-
-
-def release() -> str:
-    """Which version of the coordinator this is."""
-    return importlib.metadata.version("coordinator-dagster")

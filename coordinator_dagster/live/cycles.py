@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from coordinator_dagster.clock import Clock
+from coordinator_dagster.errors import first_line
 from coordinator_dagster.live.instant import Performed, Performer, Plan
 from coordinator_dagster.live.listening import Completeness
-from coordinator_dagster.live.patience import first_line, patiently
+from coordinator_dagster.live.patience import patiently
 from coordinator_dagster.live.tell import Tell
 from coordinator_dagster.packs import PredictionConfig
 from coordinator_dagster.runtime import Runtime

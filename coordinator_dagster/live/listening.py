@@ -6,8 +6,9 @@ from concurrent.futures import Executor
 from contextlib import aclosing
 from datetime import datetime
 
+from coordinator_dagster.errors import first_line
 from coordinator_dagster.feeds.base import FeedError
-from coordinator_dagster.live.patience import first_line, patiently
+from coordinator_dagster.live.patience import patiently
 from coordinator_dagster.live.tell import Tell
 from coordinator_dagster.runtime import Runtime
 from coordinator_dagster.stages.ingest import take_in

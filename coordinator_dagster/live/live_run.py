@@ -10,11 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from datetime import datetime, timedelta
 
+from coordinator_dagster.errors import first_line
 from coordinator_dagster.live.cycles import Cycles, record_missed
 from coordinator_dagster.live.instant import Performer
 from coordinator_dagster.live.leasing import CLAIM, POLL_SECONDS, WORK, Dismissed, claim, claim_of, keep
 from coordinator_dagster.live.listening import Completeness, listen
-from coordinator_dagster.live.patience import first_line, patiently
+from coordinator_dagster.live.patience import patiently
 from coordinator_dagster.live.settling import Settler
 from coordinator_dagster.live.tell import Tell
 from coordinator_dagster.runtime import Runtime

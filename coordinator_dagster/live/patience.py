@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential
 
+from coordinator_dagster.errors import first_line
 from coordinator_dagster.live.tell import Tell
 from coordinator_dagster.store.database import DatabaseAway
 
@@ -28,8 +29,3 @@ async def patiently(tell: Tell, executor: Executor, work: Callable[..., Result],
         with attempt:
             result = await loop.run_in_executor(executor, partial(work, *arguments))
     return result
-
-
-def first_line(error: BaseException | None) -> str:
-    """An error in one line for people."""
-    return str(error).strip().partition("\n")[0]

@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeVar
 
+from coordinator_dagster.errors import first_line
 from coordinator_dagster.feeds.base import FeedError
-from coordinator_dagster.live.patience import first_line, patiently
+from coordinator_dagster.live.patience import patiently
 from coordinator_dagster.live.tell import Tell
 from coordinator_dagster.runtime import Runtime
 from coordinator_dagster.stages.facts import StageFailed

@@ -3,12 +3,11 @@
 import dagster as dg
 
 from coordinator_dagster.competition import Competition
+from coordinator_dagster.queues import BATCH_TAGS
 
 CHECKS = "23 * * * *"
 RETENTION = "45 0 * * *"  # the last candles of the day, and those that came late, are there by then
 HOUSEKEEPING = "15 1 * * *"  # after the tape's days are archived
-# A run that hangs is ended after an hour, and its place in the pool is free.
-TAGS = {"dagster/priority": "-1", "dagster/max_runtime": "3600"}
 
 
 def schedules(
@@ -22,7 +21,7 @@ def schedules(
             job=job,
             cron_schedule=cron,
             execution_timezone="UTC",
-            tags=TAGS,
+            tags=BATCH_TAGS,
             default_status=dg.DefaultScheduleStatus.RUNNING if on else dg.DefaultScheduleStatus.STOPPED,
             description=f"Launches the job {job.name} {when} UTC.",
         )

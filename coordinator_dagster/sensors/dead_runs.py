@@ -8,6 +8,7 @@ import dagster as dg
 
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.heartbeat import lease_of
+from coordinator_dagster.queues import asset_keys
 from coordinator_dagster.sensors.kept import KeptRuntime
 from coordinator_dagster.sensors.unretried import launch_left_behind
 
@@ -30,8 +31,7 @@ def dead_run_sensor(
 
     def ours(run: dg.DagsterRun) -> bool:
         """From the asset graph, runs are of no job of ours. Live runs are not: they have a claim on their window."""
-        keys = [*(run.asset_selection or ()), *(one.asset_key for one in run.asset_check_selection or ())]
-        return run.job_name in jobs or any(key.path[0] == competition.schema for key in keys)
+        return run.job_name in jobs or any(key.path[0] == competition.schema for key in asset_keys(run))
 
     @dg.sensor(
         name=f"{competition.schema}_dead_run_sensor",

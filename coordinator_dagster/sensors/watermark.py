@@ -8,6 +8,7 @@ import dagster as dg
 
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.jobs import emission_job_name, loop_job_name
+from coordinator_dagster.queues import BATCH_TAGS
 from coordinator_dagster.runtime import Runtime
 from coordinator_dagster.schedule import Schedule
 from coordinator_dagster.sensors.closed_windows import Decision, Progress, Unsettled, catching_up, decide
@@ -24,11 +25,6 @@ from coordinator_dagster.windows import LENGTHS, Window
 EVERY_SECONDS = 30
 MOST_WINDOWS = 500  # in one look and one run
 STEP = timedelta(minutes=1)  # a tape that comes nearer by less is not catching up
-BATCH_TAGS = {
-    "dagster/priority": "-1",
-    # A run that hangs is ended after an hour, and its place in the pool is free.
-    "dagster/max_runtime": "3600",
-}
 
 
 def watermark_sensor(

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from coordinator_dagster.backups.script import Piece, Reader
-from coordinator_dagster.errors import UserError
+from coordinator_dagster.errors import UserError, first_line
 from coordinator_dagster.store.database import COPY_READ, Database
 from coordinator_dagster.store.leases import NEVER
 from coordinator_dagster.store.locks import LOCKED
@@ -153,7 +153,7 @@ def replace(
             _hold(connection, holds, holder)
             _note(connection, taken_at, release)
     except (DBAPIError, psycopg2.Error) as error:
-        said = str(getattr(error, "orig", error)).strip().splitlines()[0]
+        said = first_line(getattr(error, "orig", error))
         if getattr(getattr(error, "orig", error), "pgcode", None) in LOCKED:
             raise InUse(f"the tables of {database.schema} are in use: {said}; nothing was changed, try again") from None
         raise UserError(f"the backup could not be restored: {said}; nothing was changed") from None

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 from tenacity import RetryError, Retrying, retry_if_exception, stop_after_delay, wait_random
 
-from coordinator_dagster.errors import UserError
+from coordinator_dagster.errors import UserError, first_line
 from coordinator_dagster.store.database import Database
 from coordinator_dagster.store.locks import locked
 
@@ -37,7 +37,7 @@ def migrate(database: Database) -> None:
         ) from None
     except CommandError as error:
         raise UserError(
-            f"DATABASE_URL: the tables of {database.schema} are not of this version ({_first_line(error)}); run the "
+            f"DATABASE_URL: the tables of {database.schema} are not of this version ({first_line(error)}); run the "
             "version of the coordinator that made them, or a newer one"
         ) from None
 
@@ -55,7 +55,7 @@ def try_migration(database: Database) -> None:
                     f"over {PATIENCE}; try again"
                 ) from None
             raise UserError(
-                f"DATABASE_URL: the schema {database.schema} cannot be migrated: {_first_line(error)}; run the "
+                f"DATABASE_URL: the schema {database.schema} cannot be migrated: {first_line(error)}; run the "
                 "version of the coordinator that made it, or a newer one, as a user who may create and alter it"
             ) from None
         finally:
@@ -88,7 +88,3 @@ def _config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     return config
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0]
