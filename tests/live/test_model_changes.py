@@ -20,7 +20,7 @@ from tests.live.running import run_simulated
 
 START = utc("2026-01-05T00:00Z")
 MINUTE = timedelta(minutes=1)
-EARLY = START - 2 * MINUTE
+EARLY = START - 4 * MINUTE  # eight real seconds, for the models to start on a slow machine too
 SPEED = 30  # a cycle every two seconds: a model has one to start in
 ANSWERS = """from slots.tracker import TrackerBase
 class Model(TrackerBase):
@@ -61,10 +61,11 @@ def stored(made: Competition, sql: str) -> list[Any]:
 
 
 def answers(made: Competition) -> dict[str, list[tuple[str, str | None]]]:
-    """Status and deployment of each model, minute by minute."""
+    """Status (and why, where the fault is ours) and deployment of each model, minute by minute."""
     found: dict[str, list[tuple[str, str | None]]] = {}
-    for row in stored(made, "select model_id, status, deployment from forecasts order by performed_at, model_id"):
-        found.setdefault(row.model_id, []).append((row.status, row.deployment))
+    for row in stored(made, "select * from forecasts order by performed_at, model_id"):
+        status = f"{row.status}: {row.meta_jsonb['reason']}" if row.status == "PLATFORM_FAULT" else row.status
+        found.setdefault(row.model_id, []).append((status, row.deployment))
     return found
 
 
