@@ -7,7 +7,7 @@ The names are those of Dagster's own `--log-format json`: `timestamp` (UTC), `le
 import json
 import logging
 import sys
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, MutableMapping
 from typing import Any
 
 import structlog
@@ -16,6 +16,7 @@ from sqlalchemy import make_url
 
 from coordinator_dagster.cli.console import console
 from coordinator_dagster.competition import Competition
+from coordinator_dagster.run_tags import partitions_of
 from coordinator_dagster.settings import Settings
 from coordinator_dagster.store.database import with_driver
 
@@ -23,7 +24,6 @@ TEXT = "%(asctime)s - %(name)s - %(levelname)s - %(message)s"
 OURS = ("coordinator", "coordinator_dagster")
 WHERE = {"competition", "run", "window", "model"}  # as in logging's `extra`
 OF_RUN = {"run": "run_id", "job": "job_name", "step": "step_key"}  # as Dagster notes it
-PARTITION, RANGE = "dagster/partition", "dagster/asset_partition_range_{}"
 HIDDEN = "(hidden)"
 Fields = MutableMapping[str, Any]
 
@@ -101,7 +101,7 @@ def _where(competition: Competition) -> Callable[[Any, str, Fields], Fields]:
     def add(_logger: Any, _method: str, fields: Fields) -> Fields:
         record = vars(fields["_record"])
         of_run = record.get("dagster_meta") or {}
-        window = _windows(of_run.get("job_tags") or {})
+        window = partitions_of(of_run.get("job_tags") or {})
         known = {"competition": name, "window": window}
         known |= {field: of_run.get(own) for field, own in OF_RUN.items()}
         known |= {one: record[one] for one in WHERE if one in record}
@@ -113,12 +113,6 @@ def _where(competition: Competition) -> Callable[[Any, str, Fields], Fields]:
         return fields
 
     return add
-
-
-def _windows(tags: Mapping[str, str]) -> str | None:
-    """The window of a run, or its first and last one."""
-    first, last = (tags.get(RANGE.format(which)) for which in ("start", "end"))
-    return tags.get(PARTITION) or (f"{first} … {last}" if first and last else None)
 
 
 def secrets_of(settings: Settings) -> list[str]:

@@ -7,8 +7,7 @@ import httpx
 from pydantic import SecretStr
 from tenacity import retry, retry_if_exception, stop_after_attempt, wait_exponential
 
-TRIES = 4  # with their waits less than the minute that a sensor's evaluation may take
-TIMEOUT_SECONDS = 10
+TRIES, TIMEOUT_SECONDS = 4, 5  # to connect, and to answer: with the waits less than a sensor's minute
 
 
 class NotPosted(Exception):

@@ -1,10 +1,11 @@
 """Take a backup: one moment of a competition's schema, in a file that is whole or is not there."""
 
+import fcntl
 import os
 import subprocess
 import time
-from collections.abc import Callable, Collection
-from contextlib import closing
+from collections.abc import Callable, Collection, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -49,9 +50,8 @@ def back_up(competition: Competition, file: Path, force: bool, progress: Callabl
             raise UserError(
                 f"the schema {competition.schema} has no tables: there is nothing to save; COMPETITION names another?"
             )
-        number = _note(competition, database)
-        part = file.with_name(f"{file.name}.part")
-        try:
+        with _part_of(file) as part:
+            number = _note(competition, database)
             with backups.snapshot(database) as (moment, tables):
                 _dump(program, database, moment, part, progress)
             dump = read_dump(part)
@@ -59,8 +59,6 @@ def back_up(competition: Competition, file: Path, force: bool, progress: Callabl
             size = part.stat().st_size
             part.replace(file)
             _onto_disk(file.parent)
-        finally:
-            part.unlink(missing_ok=True)
         if number is not None:
             BackupTable(database).finish(number, size)
     return Done(dump, size, time.monotonic() - began)
@@ -75,6 +73,21 @@ def _check_place(file: Path, force: bool) -> None:
         raise UserError(f"{file}: it is there already; name another file, or give --force to have it replaced")
     if not os.access(file.parent, os.W_OK):
         raise UserError(f"{file}: nothing can be written to {file.parent}; mend its rights, or name another file")
+
+
+@contextmanager
+def _part_of(file: Path) -> Iterator[Path]:
+    """What is written until it is whole, by one backup at a time; one that was killed may have left it."""
+    part = file.with_name(f"{file.name}.part")
+    with part.open("ab") as ours:
+        try:
+            fcntl.flock(ours, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{file}: another backup is writing it; wait for its end, or name another file") from None
+        try:
+            yield part
+        finally:
+            part.unlink(missing_ok=True)
 
 
 def _note(competition: Competition, database: Database) -> int | None:

@@ -1,7 +1,7 @@
 """`coordinator audit`"""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from datetime import datetime
 from typing import Annotated, Any
@@ -11,7 +11,7 @@ import typer
 from coordinator_dagster.audit import audit as run_audit
 from coordinator_dagster.audit.queries import BEGINNING, END, NAMES, Violation, read_queries
 from coordinator_dagster.audit.resettle import resettle, settled_windows
-from coordinator_dagster.cli.console import console, print_rows, progress_bar
+from coordinator_dagster.cli.console import console, print_records, progress_bar
 from coordinator_dagster.cli.moments import parse_moment
 from coordinator_dagster.competition import read_competition
 from coordinator_dagster.errors import UserError
@@ -102,7 +102,7 @@ def print_violations(violations: Sequence[Violation], checks: int, looked_at: di
     for one in violations:
         query = one.query
         console.print(f"[bold red]✗[/] rule {query.rule}, {NAMES[query.rule]}: {query.title} ({query.name})")
-        print_rows(list(one.rows[0]), [[_shown(value) for value in row.values()] for row in one.rows])
+        print_records([_shown(row) for row in one.rows])
         if one.count > len(one.rows):
             console.print(f"… and {one.count - len(one.rows)} more rows\n")
     found = f"{len(violations)} violated" if violations else "no violation"
@@ -116,15 +116,15 @@ def print_differences(differences: Sequence[Difference], again: bool) -> None:
         for side, rows in (("stored", one.stored_only), ("settled again", one.again_only)):
             if rows:
                 console.print(f"[bold red]✗[/] {one.table}: only {side}")
-                print_rows(list(rows[0]), [[_shown(value) for value in row.values()] for row in rows])
+                print_records([_shown(row) for row in rows])
     if again and not differences:
         console.print("settled again: the same truths, scores and boards")
 
 
-def _shown(value: Any) -> str:
-    """A cell for people: what is too long for a table is cut."""
-    text = "" if value is None else str(_plain(value))
-    return text if len(text) <= LONGEST_CELL else f"{text[:LONGEST_CELL]}…"
+def _shown(row: Mapping[str, Any]) -> dict[str, str]:
+    """A row for people: what is too long is cut."""
+    texts = {name: "" if value is None else str(_plain(value)) for name, value in row.items()}
+    return {name: text if len(text) <= LONGEST_CELL else f"{text[:LONGEST_CELL]}…" for name, text in texts.items()}
 
 
 def _plain(value: Any) -> Any:

@@ -23,6 +23,7 @@ from coordinator_dagster.feeds.base import FeedError
 from coordinator_dagster.feeds.binance import BinanceFeed
 from coordinator_dagster.feeds.registry import BINANCE_URL
 from coordinator_dagster.launcher import set_dagster_environment
+from coordinator_dagster.run_tags import range_tags
 from coordinator_dagster.runtime import open_runtime
 from coordinator_dagster.store.database import Database
 from coordinator_dagster.store.marked import drop_marked, make_marked
@@ -137,12 +138,8 @@ def _run_in_dagster(competition: Competition, windows: Sequence[Window]) -> None
         instance.wipe_assets([dg.AssetKey([competition.schema, name]) for name in _assets(definitions)])
         for first in range(0, len(windows), size):
             some = windows[first : first + size]
-            tags = {
-                "dagster/asset_partition_range_start": some[0].key,
-                "dagster/asset_partition_range_end": some[-1].key,
-            }
             definitions.resolve_job_def(f"{competition.schema}_loop").execute_in_process(
-                instance=instance, tags=tags, run_config=quiet
+                instance=instance, tags=range_tags(some[0].key, some[-1].key), run_config=quiet
             )
             advance(len(some))
         definitions.resolve_implicit_global_asset_job_def().execute_in_process(

@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from coordinator_dagster.cli.console import console
+from coordinator_dagster.cli.console import console, printable
 from coordinator_dagster.cli.moments import parse_moment
 from coordinator_dagster.competition import read_competition
 from coordinator_dagster.explain import explanation
@@ -218,7 +218,7 @@ def _order(order: Record | None) -> str | None:
 
 
 def _title(text: str) -> None:
-    console.print(Text(_printable(text), "bold"), soft_wrap=True)
+    console.print(Text(printable(text), "bold"), soft_wrap=True)
 
 
 def _section(title: str, lines: Record) -> None:
@@ -229,13 +229,8 @@ def _section(title: str, lines: Record) -> None:
     console.print(Text(f"\n{title}", "bold cyan"))
     table = Table.grid(padding=(0, 2, 0, 2))
     for label, text in said.items():
-        table.add_row(Text(_printable(label), "dim"), Text(_printable(text)))
+        table.add_row(Text(printable(label), "dim"), Text(printable(text)))
     console.print(table)
-
-
-def _printable(text: str) -> str:
-    """Without what a terminal obeys: some of the text is the participants'."""
-    return "".join(one if one.isprintable() or one == "\n" else repr(one)[1:-1] for one in text)
 
 
 def _short(value: Any, size: int | None = None) -> str | None:

@@ -8,6 +8,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from coordinator_dagster.cli.console import printable
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.health.finding import Finding, many, span
 from coordinator_dagster.health.judging import healthy
@@ -46,7 +47,7 @@ def _verdict(competition: Competition, readings: Readings, findings: Sequence[Fi
 def _finding(one: Finding) -> RenderableType:
     mark, style = MARKS[one.severity]
     row = Table.grid(padding=(0, 1))
-    row.add_row("", Text(mark, style), Text(one.why))
+    row.add_row("", Text(mark, style), Text(printable(one.why)))
     row.add_row("", "", Text(f"→ {one.remedy}", "cyan"))
     return row
 

@@ -6,10 +6,12 @@ import dagster as dg
 from pydantic import SecretStr
 
 from coordinator_dagster.competition import Competition
+from coordinator_dagster.errors import first_line
 from coordinator_dagster.housekeeping_job import housekeeping_job_name
 from coordinator_dagster.jobs import checks_job_name, emission_job_name, loop_job_name, order_job_name
 from coordinator_dagster.live_job import live_job_name
 from coordinator_dagster.retention_job import retention_job_name
+from coordinator_dagster.run_tags import partitions_of
 from coordinator_dagster.webhook import post
 
 RETRIED = "Nothing yet: Dagster starts it again by itself, and if that fails too, says so here."
@@ -49,14 +51,15 @@ def failure_sensor(competition: Competition, webhook: SecretStr) -> dg.SensorDef
 def message(competition: Competition, context: dg.RunFailureSensorContext) -> str:
     """What failed, why, and what to do about it."""
     run = context.dagster_run
-    lines = [f"{competition.settings.competition}: {run.job_name} failed{_windows(run)}", f"run {run.run_id}"]
+    what = ", ".join(filter(None, [f"{run.job_name} failed", partitions_of(run.tags)]))
+    lines = [f"{competition.settings.competition}: {what}", f"run {run.run_id}"]
     for event in context.get_step_failure_events():
         error = event.step_failure_data.error
         while error and error.cause:
             error = error.cause
-        lines.append(f"step {event.step_key}: {_first_line(error.message if error else event.message)}")
+        lines.append(f"step {event.step_key}: {_reason(error.message if error else event.message)}")
     if len(lines) == 2:
-        lines.append(_first_line(context.failure_event.message))
+        lines.append(_reason(context.failure_event.message))
     retried = run.tags.get("dagster/will_retry") == "true"
     remedy = RETRIED if retried else remedies(competition).get(run.job_name, ANYTHING_ELSE)
     return "\n".join([*lines, f"What to do: {remedy}"])
@@ -67,13 +70,5 @@ def remedies(competition: Competition) -> dict[str, str]:
     return {name(competition): remedy for name, remedy in REMEDIES.items()}
 
 
-def _windows(run: dg.DagsterRun) -> str:
-    """The partitions it was about, if any."""
-    tags = run.tags
-    start, end = (tags.get(f"dagster/asset_partition_range_{which}") for which in ("start", "end"))
-    partition = tags.get("dagster/partition") or (start if start == end else f"{start} … {end}")
-    return f", {partition}" if partition else ""
-
-
-def _first_line(text: str | None) -> str:
-    return (text or "no reason was given").strip().splitlines()[0]
+def _reason(text: str | None) -> str:
+    return first_line(text or "") or "no reason was given"

@@ -13,6 +13,7 @@ from coordinator_dagster.competition import Competition
 from coordinator_dagster.live.leasing import WORK, claim_of
 from coordinator_dagster.live_job import live_job_name
 from coordinator_dagster.release import TAG, release_of
+from coordinator_dagster.run_tags import PARTITION
 from coordinator_dagster.runtime import Runtime
 from coordinator_dagster.sensors.kept import KeptRuntime
 from coordinator_dagster.windows import Window
@@ -21,7 +22,6 @@ from slots.loader import SlotErrors
 EVERY_SECONDS = 5
 START_SECONDS = 120  # a run that has not come to its first line by then never will; under load it takes 20
 REPLACE_SECONDS = 90  # real ones: a run that waits is not replaced so shortly before its window
-PARTITION = "dagster/partition"
 NONE = "none is due"
 ALIVE = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING]
 ALIVE += [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]

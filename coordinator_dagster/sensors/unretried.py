@@ -11,13 +11,15 @@ import dagster as dg
 from dagster._core.events import RunFailureReason
 from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, RUN_FAILURE_REASON_TAG
 
+from coordinator_dagster.run_tags import FIRST, LAST, PARTITION
+
 # Dagster's words
 GAVE_UP = "Failed to retry run"
 OF_A_BACKFILL = "Not retrying run since it is part of a backfill"
 AGAIN = "it is to be launched again: the code server did not answer when Dagster tried to"
 LOOK_BACK = timedelta(minutes=30)
 MOST_TIMES, MOST_RUNS = 5, 50
-PARTITIONS = ("dagster/partition", "dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
+PARTITIONS = (PARTITION, FIRST, LAST)
 TOLD = {dg.DagsterEventType.ENGINE_EVENT, dg.DagsterEventType.RUN_FAILURE}
 
 

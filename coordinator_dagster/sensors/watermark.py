@@ -9,6 +9,7 @@ import dagster as dg
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.jobs import emission_job_name, loop_job_name
 from coordinator_dagster.queues import BATCH_TAGS
+from coordinator_dagster.run_tags import range_tags
 from coordinator_dagster.runtime import Runtime
 from coordinator_dagster.schedule import Schedule
 from coordinator_dagster.sensors.closed_windows import Decision, Progress, Unsettled, catching_up, decide
@@ -147,5 +148,5 @@ class _Look:
 
 
 def _range_request(job: str, first: Window, last: Window, version: str) -> dg.RunRequest:
-    partitions = {"dagster/asset_partition_range_start": first.key, "dagster/asset_partition_range_end": last.key}
-    return dg.RunRequest(f"{job} {first.key}..{last.key}{version}", job_name=job, tags=BATCH_TAGS | partitions)
+    tags = BATCH_TAGS | range_tags(first.key, last.key)
+    return dg.RunRequest(f"{job} {first.key}..{last.key}{version}", job_name=job, tags=tags)

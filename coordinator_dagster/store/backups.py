@@ -13,7 +13,7 @@ from coordinator_dagster.backups.script import Piece, Reader
 from coordinator_dagster.errors import UserError, first_line
 from coordinator_dagster.store.database import COPY_READ, Database
 from coordinator_dagster.store.leases import NEVER
-from coordinator_dagster.store.locks import LOCKED
+from coordinator_dagster.store.locks import locked
 from coordinator_dagster.store.migrating import upgrade
 
 LOCK_PATIENCE = "10s"  # so long may all others be held up by one that does not let go of a table
@@ -154,7 +154,7 @@ def replace(
             _note(connection, taken_at, release)
     except (DBAPIError, psycopg2.Error) as error:
         said = first_line(getattr(error, "orig", error))
-        if getattr(getattr(error, "orig", error), "pgcode", None) in LOCKED:
+        if locked(error):
             raise InUse(f"the tables of {database.schema} are in use: {said}; nothing was changed, try again") from None
         raise UserError(f"the backup could not be restored: {said}; nothing was changed") from None
     finally:

@@ -17,11 +17,11 @@ COMMAND = [sys.executable, "-c", "from coordinator_dagster.cli import main; main
 CHECKS = len(read_queries())
 
 
-def run(clean: Clean, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run(clean: Clean, *arguments: str, columns: int = 400) -> subprocess.CompletedProcess[str]:
     environment = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "PYTHONPATH") if name in os.environ}
     done = subprocess.run(
         [*COMMAND, *arguments],
-        env=environment | clean.settings | {"COLUMNS": "400"},
+        env=environment | clean.settings | {"COLUMNS": str(columns)},
         capture_output=True,
         text=True,
         timeout=120,
@@ -38,7 +38,7 @@ def open_gaps(clean: Clean, count: int) -> Iterator[None]:
         connection.exec_driver_sql(
             "insert into market_gaps (provider, asset, kind, granularity, gap_start, gap_end, state, reason) "
             "select 'nobody', 'BTC', 'candle', '1m', start + n * interval '1 hour', start + n * interval '2 hours', "
-            f"'open', 'late [b]' from competition, generate_series(1, {count}) n"
+            f"'open', 'late [b]\u001b[31m' from competition, generate_series(1, {count}) n"
         )
     try:
         yield
@@ -60,9 +60,16 @@ def test_a_violation_is_shown_with_its_rows_and_fails_the_command(clean: Clean) 
     assert (done.returncode, done.stderr) == (1, "")
     assert "rule 11, every state ends: a gap is still open a day after it ended (11_gaps_open)" in done.stdout
     assert done.stdout.count("nobody") == 20
-    assert "late [b]" in done.stdout
+    assert "late [b]\\x1b[31m" in done.stdout, "what others wrote is no markup and obeyed by no terminal"
     assert "… and 3 more rows" in done.stdout
     assert f"{CHECKS} checks, 1 violated (over " in done.stdout
+
+
+def test_on_a_narrow_screen_each_value_has_its_line(clean: Clean) -> None:
+    with open_gaps(clean, 2):
+        done = run(clean, columns=80)
+    assert done.returncode == 1 and "provider" in done.stdout
+    assert [line.split() for line in done.stdout.splitlines()].count(["provider", "nobody"]) == 2
 
 
 def test_json_is_for_machines(clean: Clean) -> None:

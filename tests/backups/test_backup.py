@@ -243,27 +243,30 @@ def test_the_password_is_no_argument(url: str) -> None:
 
 
 def test_a_backup_that_is_killed_leaves_no_file(begun: Competition, tmp_path: Path, run: Run) -> None:
-    file, slow = tmp_path / "a.dump", tmp_path / "bin" / "pg_dump"  # writes half a file, and goes on for ever
+    file, part = tmp_path / "a.dump", tmp_path / "a.dump.part"
+    slow = tmp_path / "bin" / "pg_dump"  # writes half a file, and goes on for ever
     slow.parent.mkdir()
     slow.write_text(
         '#!/bin/sh\n[ "$1" = --version ] && echo "pg_dump (PostgreSQL) 99.1" && exit\n'
-        f"echo half > {file}.part; exec sleep 60\n"
+        f"echo half > {part}; exec sleep 60\n"
     )
     slow.chmod(0o755)
     environment = os.environ | {"PATH": f"{slow.parent}:{os.environ['PATH']}"}
     process = psutil.Popen([sys.executable, "-c", COORDINATOR, "backup", file], cwd=tmp_path, env=environment)
     end = time.monotonic() + 20
-    while not file.with_name("a.dump.part").exists():
+    while not (part.exists() and part.read_text()):
         assert time.monotonic() < end and process.poll() is None
         time.sleep(0.05)
     left = process.children()
+    code, said = run("backup", file)
+    assert (code, "another backup is writing it" in said, part.exists()) == (1, True, True), said
     process.kill()
     process.wait()
     for one in left:
         one.kill()
     assert not file.exists()
     assert run("backup", file)[0] == 0, "what is left of it is in nobody's way"
-    assert not file.with_name("a.dump.part").exists()
+    assert not part.exists()
 
 
 @production
