@@ -16,6 +16,7 @@ from sqlalchemy import make_url
 
 from coordinator_dagster.cli.console import console
 from coordinator_dagster.competition import Competition
+from coordinator_dagster.errors import first_line
 from coordinator_dagster.run_tags import partitions_of
 from coordinator_dagster.settings import Settings
 from coordinator_dagster.store.database import with_driver
@@ -25,6 +26,7 @@ OURS = ("coordinator", "coordinator_dagster")
 WHERE = {"competition", "run", "window", "model"}  # as in logging's `extra`
 OF_RUN = {"run": "run_id", "job": "job_name", "step": "step_key"}  # as Dagster notes it
 HIDDEN = "(hidden)"
+INTERRUPTED = "DagsterExecutionInterruptedError"
 Fields = MutableMapping[str, Any]
 
 
@@ -47,23 +49,43 @@ def log_to_stderr(competition: Competition) -> None:
 
 
 def log_within_dagster(competition: Competition) -> None:
-    """For a process of Dagster's that loads the code location: its runs' and sensors' lines become JSON, too.
+    """For a process of Dagster's that loads the code location: its runs' and sensors' lines become JSON, too; or brief.
 
     It gives each logger that it makes a handler of its own, colored, and takes no other for what is launched without
     configuration. So the handlers get their form as they are added, by logging's own hook for that.
     """
-    if competition.settings.log_format == "text":
-        return
-    formatter = json_formatter(competition)
+    json_lines = json_formatter(competition) if competition.settings.log_format == "json" else None
 
-    class JsonLogger(logging.Logger):
+    class OurLogger(logging.Logger):
         def addHandler(self, handler: logging.Handler) -> None:
-            handler.setFormatter(formatter)
+            handler.setFormatter(json_lines or _Brief(handler.formatter))
             super().addHandler(handler)
 
-    logging.setLoggerClass(JsonLogger)
-    if logging.lastResort:  # what nobody has a handler for, from WARNING on
-        logging.lastResort.setFormatter(formatter)
+    logging.setLoggerClass(OurLogger)
+    if json_lines and logging.lastResort:  # what nobody has a handler for, from WARNING on
+        logging.lastResort.setFormatter(json_lines)
+
+
+class _Brief(logging.Formatter):
+    """As the handler had it, but a run that was asked to end has no traceback to show."""
+
+    def __init__(self, usual: logging.Formatter | None) -> None:
+        super().__init__()
+        self._usual = usual or logging.Formatter()
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = self._usual.format(record)
+        return first_line(text) if _was_interrupted(_error(record)) else text
+
+
+def _error(record: logging.LogRecord) -> Any:
+    """What ended a step or a run, as Dagster notes it; None in all other records."""
+    event = (vars(record).get("dagster_meta") or {}).get("dagster_event")
+    return getattr(getattr(event, "event_specific_data", None), "error", None)
+
+
+def _was_interrupted(error: Any) -> bool:
+    return error is not None and error.cls_name == INTERRUPTED
 
 
 def say(competition: Competition, text: str) -> None:
@@ -107,8 +129,7 @@ def _where(competition: Competition) -> Callable[[Any, str, Fields], Fields]:
         known |= {one: record[one] for one in WHERE if one in record}
         fields["event"] = of_run.get("orig_message") or fields["event"]  # the other has run and job in it once more
         fields.update({one: value for one, value in known.items() if value is not None})
-        about = getattr(of_run.get("dagster_event"), "event_specific_data", None)
-        if error := getattr(about, "error", None):  # of a step that failed
+        if (error := _error(fields["_record"])) and not _was_interrupted(error):
             fields["exception"] = error.to_string()
         return fields
 

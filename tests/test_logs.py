@@ -1,4 +1,4 @@
-"""LOG_FORMAT=json: one JSON object a line, with where it was, and nothing secret; whatever process writes it."""
+"""What processes write. LOG_FORMAT=json: one JSON object a line, with where it was, and nothing secret."""
 
 import json
 import logging
@@ -41,6 +41,24 @@ try:
     webhook.post(made.settings.failure_webhook_url, "a text")
 except Exception:
     logging.getLogger("coordinator").exception("not posted")
+"""
+
+# A run that ends by an error; an interruption is raised to who called, as the process that has the run ends by it.
+ENDING = """
+import dagster as dg
+from coordinator_dagster.code_location import build_definitions
+from coordinator_dagster.competition import read_competition
+build_definitions(read_competition())
+@dg.op
+def ends():
+    raise {}
+@dg.job
+def ending():
+    ends()
+try:
+    ending.execute_in_process(raise_on_error=False)
+except dg.DagsterExecutionInterruptedError:
+    pass
 """
 
 
@@ -104,6 +122,21 @@ def test_runs_and_sensors_of_dagster_write_it_too(competition: Make, database_ur
     assert "NotPosted" in failed["exception"]
     assert "S3CRET" not in done.stdout + done.stderr
     assert f":{make_url(database_url).password}@" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_run_that_was_asked_to_end_shows_no_traceback(competition: Make, form: str) -> None:
+    competition(log_format=form)
+    said = []
+    for error in ("dg.DagsterExecutionInterruptedError", "ValueError"):
+        done = subprocess.run(
+            [sys.executable, "-c", ENDING.format(error)], env=os.environ, capture_output=True, text=True, timeout=60
+        )
+        assert done.returncode == 0, done.stderr
+        said.append(done.stdout + done.stderr)
+    asked, broke = said
+    assert "Execution was interrupted" in asked and "Stack Trace" not in asked, asked
+    assert "Stack Trace" in broke and "ValueError" in broke, broke
 
 
 def test_the_report_writes_nothing_else(competition: Make, tmp_path: Path) -> None:
