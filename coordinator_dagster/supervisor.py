@@ -168,6 +168,7 @@ class _Asked:
         self.anything, self.again = threading.Event(), False
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2):
             signal.signal(number, self._ask)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR2})
 
     def for_good(self, ready: Callable[[], bool]) -> bool:
         """Whether something is to be done, after a moment; it is not begun anew where that is not `ready`."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from sqlalchemy import make_url
 
 from coordinator_dagster.errors import UserError
+from coordinator_dagster.store.database import with_driver
 from coordinator_dagster.store.embedded import client_folders
 
 
@@ -52,9 +53,9 @@ def connecting(url: str) -> tuple[Sequence[str], Mapping[str, str]]:
 
     The password goes by the environment: arguments are there for all to see.
     """
-    parsed = make_url(url).set(drivername="postgresql")
+    parsed = make_url(with_driver(url)).set(drivername="postgresql")
     environment = dict(os.environ)
-    if password := parsed.password or parsed.query.get("password"):  # libpq takes it in either place
-        environment["PGPASSWORD"] = str(password)
-    shown = parsed._replace(password=None).difference_update_query(["password"]).render_as_string()
+    if parsed.password:
+        environment["PGPASSWORD"] = parsed.password
+    shown = parsed._replace(password=None).render_as_string()
     return [f"--dbname={shown}", "--no-password"], environment

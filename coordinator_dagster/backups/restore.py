@@ -40,11 +40,15 @@ class Plan:
 
 @dataclass(frozen=True)
 class Restored:
-    """Cycles that are MISSED since, from `since` until `until`, by the competition's clock."""
+    """Cycles that are MISSED since, from `since` until `until`, by the competition's clock.
+
+    `refusals`: why the pack is not one to go on with, where it has changed since the backup.
+    """
 
     missed: int
     since: datetime
     until: datetime
+    refusals: list[str]
 
 
 def plan(competition: Competition, file: Path) -> Plan:
@@ -134,12 +138,12 @@ def _claims(competition: Competition, now: datetime) -> list[str]:
 
 def _tidy(competition: Competition, dump: Dump, holder: str, live: bool) -> Restored:
     """What the tables need before the next one works: the present months, and the cycles that were lost."""
-    with open_runtime(competition) as runtime:
-        now = runtime.clock.now()
+    with open_runtime(competition, as_it_stands=True) as runtime:
+        now, refusals = runtime.clock.now(), runtime.store.configs.refusals(competition.pack)
         since = competition.windows.at(max(dump.cycles_through or dump.taken_at, competition.start)).start
         why = f"lost by {holder}: the backup was taken at {dump.taken_at:%Y-%m-%d %H:%M:%S} UTC, before this cycle"
         if not live:
-            return Restored(0, since, now)
+            return Restored(0, since, now, refusals)
         for table in MONTHLY:  # who was at work knows them to be there
             runtime.store.database.ensure_months(table, now, now + LENGTHS["day"])
-        return Restored(miss(runtime, since, now, why), since, now)
+        return Restored(miss(runtime, since, now, why), since, now, refusals)

@@ -3,6 +3,7 @@
 import fcntl
 import logging
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -35,6 +36,7 @@ from coordinator_dagster.windows import LENGTHS
 from slots.tape import boundary
 
 BY = "coordinator live"
+ACCEPT_SECONDS = 60  # meanwhile nothing that ends is started again
 log = logging.getLogger("coordinator")
 DEFAULTS = {"MODE": "live", "COMPETITION": "live", "FEED_PROVIDER": "binance"}
 # What a demo chooses for itself; the rest of its file is the operator's.
@@ -48,7 +50,10 @@ def live(host: Host = "127.0.0.1", port: Port = 3000) -> None:
     Where `coordinator validate` refuses what is here by then, nothing changes.
     """
     given = dict(os.environ)
+    begin_anew = {signal.SIGUSR2}
+    signal.pthread_sigmask(signal.SIG_BLOCK, begin_anew)  # it waits until the supervisor takes it
     if _supervised(host, port, given):
+        signal.pthread_sigmask(signal.SIG_BLOCK, begin_anew)
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], given)  # noqa: S606
 
 
@@ -80,14 +85,18 @@ def _supervised(host: str, port: int, given: Mapping[str, str]) -> bool:
 
 
 def _accepted(given: Mapping[str, str]) -> bool:
-    """Whether code, settings and slots as they are now are fit to begin with; the log says why not."""
-    validate = [sys.executable, "-c", "from coordinator_dagster.cli import main; main()", "validate", "--offline"]
-    done = subprocess.run(validate, env=given, capture_output=True, text=True, check=False)
-    if done.returncode:
-        log.error(
-            "nothing has changed, for what is here now is refused; mend it, then once more:\n%s", done.stderr.strip()
+    """Whether code, settings and slots as they are now are fit to go on with; the log says why not."""
+    validate = [sys.executable, "-c", "from coordinator_dagster.cli import main; main()", "validate"]
+    try:
+        done = subprocess.run(
+            [*validate, "--offline", "--stored"], env=given, capture_output=True, text=True, timeout=ACCEPT_SECONDS
         )
-    return done.returncode == 0
+        refused = done.stderr.strip() if done.returncode else ""
+    except subprocess.TimeoutExpired:
+        refused = f"`coordinator validate` has not ended within {ACCEPT_SECONDS} s: a slot that hangs?"
+    if refused:
+        log.error("nothing has changed, for what is here now is refused; mend it, then once more:\n%s", refused)
+    return not refused
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from sqlalchemy import URL, make_url
 
 from coordinator_dagster.cli.console import console
 from coordinator_dagster.competition import read_competition
+from coordinator_dagster.store.database import with_driver
 from coordinator_dagster.store.embedded import psql_program, stop_embedded
 from coordinator_dagster.store.store import database_url
 
@@ -15,7 +16,7 @@ postgres = typer.Typer(help="The competition's database.", no_args_is_help=True)
 
 
 def _plain_url() -> URL:
-    return make_url(database_url(read_competition())).set(drivername="postgresql")
+    return make_url(with_driver(database_url(read_competition()))).set(drivername="postgresql")
 
 
 @postgres.command()

@@ -10,7 +10,7 @@ from coordinator_dagster.backups.restore import Plan, plan
 from coordinator_dagster.backups.restore import restore as bring_back
 from coordinator_dagster.cli.console import console
 from coordinator_dagster.competition import Competition, read_competition
-from coordinator_dagster.errors import UserError
+from coordinator_dagster.errors import UserError, UserErrors
 from coordinator_dagster.store.dagster_runs import statuses
 
 
@@ -32,6 +32,8 @@ def restore(
             "they were due since the backup",
             soft_wrap=True,
         )
+    if restored.refusals:  # it is restored, and nothing is performed before that is mended
+        raise UserErrors(restored.refusals)
 
 
 def _known_to_dagster(runs: Iterable[str]) -> Mapping[str, str]:

@@ -10,19 +10,28 @@ from coordinator_dagster.dry_run import dry_run
 from coordinator_dagster.errors import UserError, UserErrors
 from coordinator_dagster.feeds.base import FeedError
 from coordinator_dagster.runners.choice import runner_faults
+from coordinator_dagster.runners.folders import discover
 from coordinator_dagster.runtime import open_feed
 from coordinator_dagster.settings import source_of
 from coordinator_dagster.stages.ingest import contest_series
+from coordinator_dagster.store.store import refusals
 from slots.market import granularity_seconds
 
 PATIENCE_SECONDS = 5.0  # with a venue that may not be reachable from here
 
 
-def validate(offline: Annotated[bool, typer.Option(help="do not ask the feed for its assets")] = False) -> None:
+def validate(
+    offline: Annotated[bool, typer.Option(help="do not ask the feed for its assets")] = False,
+    stored: Annotated[
+        bool, typer.Option(help="also look whether it can go on with what is stored, and has models")
+    ] = False,
+) -> None:
     """Check settings and pack, load all ten slots and run a sample cycle through them; print every fault."""
     competition = read_competition()
     tried = dry_run(competition)
     faults, found = [*settings_faults(competition), *tried.faults], warnings(competition)
+    if stored:
+        faults += [*_stored_faults(competition), *_model_faults(competition)]
     if not offline and not faults:
         try:
             open_feed(competition, patience=PATIENCE_SECONDS).list_assets()
@@ -39,6 +48,24 @@ def validate(offline: Annotated[bool, typer.Option(help="do not ask the feed for
     for score in tried.scores:
         console.print(f"example  {score}", soft_wrap=True, markup=False)
     console.print(f"pack {competition.pack.id}: {len(competition.pack.configs)} configs, all ten slots ran")
+
+
+def _stored_faults(competition: Competition) -> list[str]:
+    try:
+        return refusals(competition)
+    except UserErrors as errors:
+        return errors.faults
+    except UserError as error:
+        return [str(error)]
+
+
+def _model_faults(competition: Competition) -> list[str]:
+    """A bad folder beside good models keeps nobody from being asked."""
+    if competition.settings.model_runner != "local":
+        return []
+    folder = competition.home / competition.settings.models_dir
+    models, faults = discover(folder)
+    return [] if models else faults or [f"MODELS_DIR={folder}: it has no model; add a folder with a main.py"]
 
 
 def settings_faults(competition: Competition) -> list[str]:

@@ -40,13 +40,18 @@ class ConfigTable:
                 for base, content in _contents(pack).items():
                     self._insert(connection, base, base, content, None)
                 return
-        raise UserErrors(
-            [
-                f"{change}, and cycles have been performed; put it back, or make it a new version from an instant on "
-                "by `coordinator order configs --at INSTANT --reason TEXT`"
-                for change in self.changes(pack)
-            ]
-        )
+        raise UserErrors(self.refusals(pack))
+
+    def refusals(self, pack: Pack) -> list[str]:
+        """Why the pack's configs cannot stand: they are not those that stored cycles refer to."""
+        changes = self.changes(pack)
+        if not changes or not self._database.read("select exists (select from cycles) as begun")[0].begun:
+            return []
+        return [
+            f"{change}, and cycles have been performed; put it back, or make it a new version from an instant on "
+            "by `coordinator order configs --at INSTANT --reason TEXT`"
+            for change in changes
+        ]
 
     def changes(self, pack: Pack, within: Connection | None = None) -> list[str]:
         """How the pack's configs differ from those that stand, for people; empty: they do not."""

@@ -40,7 +40,10 @@ DatabaseAway = (*ServerAway, TapeAway)  # so it is where a slot asked
 
 
 def with_driver(url: str) -> str:
-    """The URL with psycopg2 named: SQLAlchemy 2.1 takes a bare `postgresql://` for psycopg 3."""
+    """The URL with psycopg2 named: SQLAlchemy 2.1 takes a bare `postgresql://` for psycopg 3.
+
+    The password, which libpq also takes in the query, is in its place, where whoever shows a URL hides it.
+    """
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
@@ -50,6 +53,9 @@ def with_driver(url: str) -> str:
         parsed = parsed.set(drivername="postgresql+psycopg2")
     if parsed.drivername != "postgresql+psycopg2":
         raise UserError(f"DATABASE_URL: {parsed.drivername}:// is not PostgreSQL; use postgresql://…")
+    if password := parsed.query.get("password"):
+        user = parsed.username or parsed.query.get("user", "")
+        parsed = parsed.set(username=str(user), password=str(password)).difference_update_query(["user", "password"])
     return parsed.render_as_string(hide_password=False)
 
 

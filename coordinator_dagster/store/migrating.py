@@ -35,11 +35,16 @@ def migrate(database: Database) -> None:
             f"DATABASE_URL: the tables of {database.schema} were in use for {PATIENCE_SECONDS} s without a pause; end "
             "what holds them (pg_stat_activity shows it), and start again"
         ) from None
-    except CommandError as error:
-        raise UserError(
-            f"DATABASE_URL: the tables of {database.schema} are not of this version ({first_line(error)}); run the "
-            "version of the coordinator that made them, or a newer one"
-        ) from None
+    except CommandError:
+        raise UserError(of_another_version(database.schema, database.revision())) from None
+
+
+def of_another_version(schema: str, revision: str | None) -> str:
+    """Of tables whose revision this code does not know."""
+    return (
+        f"DATABASE_URL: the tables of {schema} are not of this version (revision {revision}); run the version of the "
+        "coordinator that made them, or a newer one"
+    )
 
 
 def try_migration(database: Database) -> None:

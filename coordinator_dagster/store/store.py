@@ -1,7 +1,7 @@
 """The canonical tables of one competition, opened."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 from sqlalchemy import Connection, text
 
@@ -21,7 +21,7 @@ from coordinator_dagster.store.gaps import GapTable
 from coordinator_dagster.store.inputs import InputTable
 from coordinator_dagster.store.keys import KeyTable
 from coordinator_dagster.store.leases import LeaseTable
-from coordinator_dagster.store.migrating import migrate
+from coordinator_dagster.store.migrating import migrate, newest_revision, of_another_version, revisions
 from coordinator_dagster.store.orders import OrderTable
 from coordinator_dagster.store.report.own_forecasts import OwnForecasts
 from coordinator_dagster.store.report.roster import RosterTable
@@ -93,6 +93,20 @@ def open_store(competition: Competition) -> Store:
     return store
 
 
+def refusals(competition: Competition) -> list[str]:
+    """Why `open_store` would refuse what is stored; nothing is made, migrated or changed."""
+    with closing(Database(database_url(competition), competition.schema)) as database:
+        database.server_version()
+        revision = database.revision()
+        if revision is None:
+            return []
+        if revision not in revisions():
+            return [of_another_version(database.schema, revision)]
+        fixed = _fixed_otherwise(competition, database)
+        # Of tables that are still to be migrated it is not known which configs stand.
+        return fixed + (ConfigTable(database).refusals(competition.pack) if revision == newest_revision() else [])
+
+
 def open_as_it_stands(competition: Competition) -> Store:
     """The same, whatever the pack's configs are: for the order that makes the changed ones stand."""
     database = Database(database_url(competition), competition.schema)
@@ -114,14 +128,18 @@ def _keep_what_is_fixed(competition: Competition, database: Database) -> None:
             ),
             now,
         )
-        stored = connection.execute(text('select mode, start, "window" from competition')).mappings().one()
-    names = {"mode": "MODE", "start": "COMPETITION_START", "window": "WINDOW"}
-    faults = [
-        f"{names[name]}={now[name]}: the schema {competition.schema} was begun with {stored[name]}, which cannot "
-        f"change; set it back, or choose another COMPETITION"
-        for name in now
-        if now[name] != stored[name]
-    ]
-    if faults:
+    if faults := _fixed_otherwise(competition, database):
         database.close()
         raise UserErrors(faults)
+
+
+def _fixed_otherwise(competition: Competition, database: Database) -> list[str]:
+    settings = competition.settings
+    here = {"MODE": settings.mode, "COMPETITION_START": settings.competition_start, "WINDOW": settings.window}
+    return [
+        f"{name}={here[name]}: the schema {competition.schema} was begun with {value}, which cannot change; set it "
+        "back, or choose another COMPETITION"
+        for row in database.read('select mode, start, "window" from competition')
+        for name, value in zip(here, row, strict=True)
+        if here[name] != value
+    ]

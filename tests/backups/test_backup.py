@@ -60,6 +60,19 @@ def test_it_comes_back_as_it_was(replayed: Competition, tmp_path: Path, run: Run
         assert database.read("select count(*) as n from leases where expires_at > now()")[0].n == 0
 
 
+def test_a_pack_that_has_changed_since_is_said_when_it_is_back(
+    replayed: Competition, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, before = tmp_path / "a.dump", content(replayed)
+    assert run("backup", file)[0] == 0
+    spoil(replayed)
+    with monkeypatch.context() as changed:
+        changed.setenv("PACK", "tournament")
+        code, said = run("restore", file, "--yes")
+    assert (code, "is restored to" in said, "coordinator order configs" in said) == (1, True, True), said
+    assert content(replayed) == before
+
+
 def test_where_nothing_was_it_comes_back_too(begun: Competition, tmp_path: Path, run: Run) -> None:
     """As on a new machine; written with the programs of the wheel, for a server that is older than they are."""
     file, path = tmp_path / "a.dump", os.environ["PATH"]

@@ -16,7 +16,9 @@ from tests.conftest import PROJECT
 COMMAND = [sys.executable, "-c", "from coordinator_dagster.cli import main; main()"]
 START = "2026-01-05T00:00Z"
 PASSWORD = "hunter2secret"
+MODELS = PROJECT / "examples" / "models"
 UNREACHABLE = f"postgresql://somebody:{PASSWORD}@127.0.0.1:1/nowhere"
+IN_THE_QUERY = f"postgresql://127.0.0.1:1/nowhere?user=somebody&password={PASSWORD}"
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -67,6 +69,22 @@ def test_validate_names_all_ten_slots_and_where_they_came_from(run: Run) -> None
     assert done.stdout.count("ok  ") == 10
     assert "ok  SCORING_FUNCTION=slots.defaults:score_prediction (from environment)\n" in done.stdout
     assert "all ten slots ran" in done.stdout
+
+
+def test_validate_can_look_at_what_is_stored_and_changes_nothing(
+    run: Run, database_url: str, schema: Callable[[], str]
+) -> None:
+    here = {"competition": schema(), "database_url": database_url, "competition_start": START, "models_dir": MODELS}
+    assert run("validate", "--offline", "--stored", **here).returncode == 0
+    assert run("replay", "--from", START, "--to", "2026-01-05T01:00Z", **here).returncode == 0
+    assert run("validate", "--offline", "--stored", **here).returncode == 0
+    changed = here | {"window": "day", "pack": "tournament", "models_dir": "no/such"}
+    fixed, *configs, models = error_lines(run("validate", "--offline", "--stored", **changed))
+    assert fixed.startswith("WINDOW=day: the schema") and "was begun with hour, which cannot change" in fixed
+    assert configs and all("coordinator order configs" in one for one in configs)
+    assert "no/such: there is no such folder of models" in models
+    away, *_ = error_lines(run("validate", "--offline", "--stored", **here | {"database_url": UNREACHABLE}))
+    assert away.startswith("DATABASE_URL: cannot connect to")
 
 
 def test_validate_prints_every_fault(run: Run, tmp_path: Path) -> None:
@@ -185,8 +203,9 @@ def test_a_replay_that_cannot_be_says_so_and_leaves_no_trace(
         assert found.all() == []
 
 
-def test_a_database_that_cannot_be_reached_is_named_without_its_password(run: Run, tmp_path: Path) -> None:
-    done = run("replay", "--from", START, "--to", "2026-01-05T01:00Z", database_url=UNREACHABLE)
+@pytest.mark.parametrize("url", [UNREACHABLE, IN_THE_QUERY])
+def test_a_database_that_cannot_be_reached_is_named_without_its_password(run: Run, tmp_path: Path, url: str) -> None:
+    done = run("replay", "--from", START, "--to", "2026-01-05T01:00Z", database_url=url)
     found = " ".join(error_lines(done))
     assert found.startswith("DATABASE_URL: cannot connect to postgresql")
     assert "somebody:***@127.0.0.1:1/nowhere" in found

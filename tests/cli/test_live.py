@@ -173,17 +173,20 @@ def test_there_is_one_in_a_folder(live: Live, started: Start) -> None:
 
 
 @pytest.mark.ui
-def test_what_is_refused_is_not_begun_with(live: Live) -> None:
+@pytest.mark.parametrize(
+    "line, why",
+    [("SCORING_FUNCTION=slots.defaults:no_such", "no_such"), ("PACK=tournament", "coordinator order configs")],
+)
+def test_what_is_refused_is_not_begun_with(live: Live, line: str, why: str) -> None:
     services = {name: live.those(part) for name, part in SERVICES.items()}
     file = live.home / ".local.env"
     whole = file.read_text()
-    file.write_text(f"{whole}SCORING_FUNCTION=slots.defaults:no_such\n")
+    file.write_text(f"{whole}{line}\n")
     try:
         live.process.send_signal(signal.SIGUSR2)
-        until(lambda: "nothing has changed" in live.log.read_text(), 30)
+        until(lambda: why in live.log.read_text().rpartition("nothing has changed")[2], 30)
     finally:
         file.write_text(whole)
-    assert "no_such" in live.log.read_text().rpartition("nothing has changed")[2]
     assert {name: live.those(part) for name, part in SERVICES.items()} == services
 
 
@@ -192,6 +195,8 @@ def test_told_to_begin_anew_it_does_and_the_runs_go_on(live: Live) -> None:
     workers, before = live.those(WORKER), {name: live.those(part) for name, part in SERVICES.items()}
     live.process.send_signal(signal.SIGUSR2)
     until(lambda: not any(one.is_running() for all_of_it in before.values() for one in all_of_it), 10)
+    live.process.send_signal(signal.SIGUSR2)  # while it begins: it does so once more
+    until(lambda: live.log.read_text().count("beginning anew") == 2, 60)
     until(live.serves, 60)
     assert live.go_on(workers), f"a run died with it: {live.runs()}"
 
@@ -206,6 +211,12 @@ def test_killed_itself_it_takes_its_services_along_but_not_the_runs(live: Live) 
     live.start()
     assert dotenv_values(live.home / ".local.env") == chosen, "it goes on with the same competition"
     assert live.go_on(workers), f"the runs went on: {live.runs()}"
+
+
+def test_a_slot_that_hangs_is_refused(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr(command, "ACCEPT_SECONDS", 0.05)
+    assert not command._accepted(dict(os.environ))
+    assert "a slot that hangs?" in caplog.text
 
 
 def test_every_fault_is_said_at_once_and_leaves_no_trace(

@@ -17,6 +17,7 @@ case "$*" in
   *"ps --quiet code-green") cat "$TOLD/green" ;;
   "top "*) cat "$TOLD/top" ;;
   *"config --services") printf 'daemon\\nwebserver\\nreport\\n' ;;
+  *"run "*" code-green validate "*) exit "$(cat "$TOLD/green-is-refused")" ;;
   *"up "*" code-green") exit "$(cat "$TOLD/green-exits")" ;;
 esac
 """
@@ -36,7 +37,7 @@ class Folder:
         (self.path / ".local.env").write_text("COMPETITION=deployed\n")
         (path / "docker").write_text(DOCKER)
         (path / "docker").chmod(0o755)
-        self.say(blue="", green="", top=NO_RUN, **{"green-exits": "0"})
+        self.say(blue="", green="", top=NO_RUN, **{"green-exits": "0", "green-is-refused": "0"})
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith("DATABASE")}
         self.environment |= {"PATH": f"{path}:{os.environ['PATH']}", "TOLD": str(self.told)}
 
@@ -77,6 +78,7 @@ def test_the_first_one_starts_everything(folder: Folder) -> None:
         "rm --stop --force code-blue",
         "build code-blue",
         f"{UP} database",
+        "run --rm --no-deps code-blue validate --offline --stored",
         f"{UP} code-blue",
         f"{UP} daemon webserver report",
     ]
@@ -100,6 +102,15 @@ def test_the_next_one_starts_the_other_and_leaves_the_first_its_runs(folder: Fol
         assert asked == [], "nothing is built or stopped while it has"
     folder.say(top=NO_RUN)
     assert folder.deploy("retire")[2] == ["rm --stop --force code-blue"]
+
+
+def test_one_that_is_refused_is_not_started(folder: Folder) -> None:
+    folder.deploy()
+    folder.say(**{"green-is-refused": "1"})
+    code, said, asked = folder.deploy()
+    assert code == 1 and "what is here is refused, see above; nothing has changed" in said
+    assert asked[-1].endswith("code-green validate --offline --stored")
+    assert folder.code() == "CODE=blue\n"
 
 
 def test_one_that_does_not_become_healthy_changes_nothing(folder: Folder) -> None:
