@@ -91,7 +91,7 @@ def _accepted(given: Mapping[str, str]) -> bool:
         done = subprocess.run(
             [*validate, "--offline", "--stored"], env=given, capture_output=True, text=True, timeout=ACCEPT_SECONDS
         )
-        refused = done.stderr.strip() if done.returncode else ""
+        refused = (done.stderr.strip() or f"exit code {done.returncode}") if done.returncode else ""
     except subprocess.TimeoutExpired:
         refused = f"`coordinator validate` has not ended within {ACCEPT_SECONDS} s: a slot that hangs?"
     if refused:

@@ -54,7 +54,7 @@ def with_driver(url: str) -> str:
     if parsed.drivername != "postgresql+psycopg2":
         raise UserError(f"DATABASE_URL: {parsed.drivername}:// is not PostgreSQL; use postgresql://…")
     if password := parsed.query.get("password"):
-        user = parsed.username or parsed.query.get("user", "")
+        user = parsed.query.get("user") or parsed.username or ""
         parsed = parsed.set(username=str(user), password=str(password)).difference_update_query(["user", "password"])
     return parsed.render_as_string(hide_password=False)
 
