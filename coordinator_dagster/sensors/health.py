@@ -11,7 +11,7 @@ from coordinator_dagster.health.news import News, Seen, news_of
 from coordinator_dagster.webhook import post
 
 EVERY_SECONDS = 30
-TOLD_ELSEWHERE = ("checks", "runs")  # by the sensors of their own, with more to say
+TOLD_ELSEWHERE = ("checks ERROR", "checks WARN", "runs")  # by the sensors of their own, with more to say
 
 
 def health_sensor(competition: Competition, webhook: SecretStr) -> dg.SensorDefinition:
@@ -30,7 +30,7 @@ def health_sensor(competition: Competition, webhook: SecretStr) -> dg.SensorDefi
         if not looks:
             looks.append(Look(competition))
         findings = judge(competition, looks[0].take(DagsterTables.of(context.instance)))
-        own = [one for one in findings if not one.what.startswith(TOLD_ELSEWHERE)]
+        own = [one for one in findings if one.what not in TOLD_ELSEWHERE]
         news, seen = news_of(Seen.model_validate_json(context.cursor or "{}"), own)
         if news:
             post(webhook, message(competition, news, healthy(findings)))

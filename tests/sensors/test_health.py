@@ -9,9 +9,11 @@ import pytest
 from coordinator_dagster.code_location import build_definitions
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.health.finding import Finding
+from coordinator_dagster.health.look import Look
 from coordinator_dagster.health.news import Seen, news_of
 from coordinator_dagster.store.store import open_store
 from coordinator_dagster.webhook import NotPosted
+from tests.health.standing import CASES
 from tests.sensors.webhooks import SECRET, Webhook
 
 GAP, OLD_GAP = (Finding("gaps", one, f"{one} gap", "wait") for one in ("warning", "critical"))
@@ -69,7 +71,7 @@ def test_the_sensor_tells_the_webhook_and_says_what_it_saw(
     competition: Callable[..., Competition], webhook: Webhook
 ) -> None:
     made = competition(mode="live", failure_webhook_url=webhook.url)
-    with dg.DagsterInstance.ephemeral() as instance:
+    with dg.instance_for_test() as instance:
         sensor = Sensor(made, instance)
         first = sensor.look()
         assert "has not begun" in first.skip_message and not webhook.bodies
@@ -90,3 +92,21 @@ def test_the_sensor_tells_the_webhook_and_says_what_it_saw(
         for _ in range(2):
             sensor.look()
         assert "over: the competition has not begun" in webhook.bodies[-1]["text"]
+
+
+def test_only_what_sensors_of_their_own_tell_is_left_to_them(
+    competition: Callable[..., Competition], webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = competition(mode="live", failure_webhook_url=webhook.url, competition_start="1970-01-01T00:00Z")
+    left = set()
+    with dg.instance_for_test() as instance:
+        sensor = Sensor(made, instance)
+        for case in CASES:
+            monkeypatch.setattr(Look, "take", lambda *_, found=case.readings: found)
+            sensor.cursor = None
+            webhook.bodies.clear()
+            for _ in range(2):
+                sensor.look()
+            if not webhook.bodies:
+                left.add(case.what)
+    assert left == {"checks ERROR", "checks WARN", "runs"}
