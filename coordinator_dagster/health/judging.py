@@ -18,8 +18,8 @@ def judge(competition: Competition, readings: Readings) -> list[Finding]:
         findings += judge_contest(readings.contest, competition.settings.mode == "live")
     if readings.dagster:
         findings += [*_checks(readings.dagster), *_runs(readings.dagster)]
-        working = readings.contest is not None and readings.contest.due.working
-        findings += _unchecked(readings.dagster) if working else []
+        if readings.contest and readings.contest.due.working:
+            findings += _unchecked(readings.dagster, (readings.now - competition.start).total_seconds())
     return sorted(findings, key=lambda one: one.severity)
 
 
@@ -74,12 +74,14 @@ def _checks(found: Dagster) -> Iterator[Finding]:
             )
 
 
-def _unchecked(found: Dagster) -> Iterator[Finding]:
-    if found.age is not None and found.age > UNCHECKED_SECONDS:
+def _unchecked(found: Dagster, begun: float) -> Iterator[Finding]:
+    """`begun`: seconds since the competition's start, from which those count that were never evaluated."""
+    if (begun if found.age is None else found.age) > UNCHECKED_SECONDS:
+        ever = "never evaluated" if found.age is None else f"evaluated {span(found.age)} ago"
         yield Finding(
             "checks old",
             "warning",
-            f"the asset checks were evaluated {span(found.age)} ago, and should be every hour",
+            f"the asset checks were {ever}, and should be every hour",
             "turn their schedule on in the UI; without the daemon nothing there runs",
         )
 

@@ -72,6 +72,9 @@ METRICS: Mapping[str, Metric] = {
     "coordinator_settle_lag_seconds": Metric("Seconds since the oldest of these could have had it.", ("config",)),
     "coordinator_settle_within_seconds": Metric("Seconds in which a truth should be there.", ("config",)),
     "coordinator_board_age_seconds": Metric("Seconds since the newest board was made; none yet: absent."),
+    "coordinator_board_within_seconds": Metric(
+        "Seconds in which the board is made anew; no truth is the market's: +Inf."
+    ),
     "coordinator_board_final": Metric("1: the newest board is final; none yet: absent."),
     "coordinator_checks_failed": Metric("Asset checks whose newest evaluation failed.", ("severity",)),
     "coordinator_check_failed": Metric(
@@ -197,6 +200,7 @@ def _data(contest: Contest) -> dict[str, Samples]:
             ((name,), settle_limit(contest, one.external)) for name, one in unsettled.items()
         ],
         "coordinator_board_age_seconds": _one(board and board.age),
+        "coordinator_board_within_seconds": _one(contest.board_within),
         "coordinator_board_final": _one(board and board.final),
     }
 

@@ -38,12 +38,13 @@ CONTEST = Contest(
     [Model(name, "active", None, None, {"SUCCESS": 60}) for name in "abc"],
     1_000_000,
 )
-HEALTHY = Readings(NOW, "15.8", "", False, CONTEST, Dagster((), (), NOW), 80_000_000_000)
+HEALTHY = Readings(NOW, "15.8", "", False, CONTEST, Dagster((), (), NOW, 0.0), 80_000_000_000)
 
 
 @dataclass(frozen=True)
 class Case:
-    """Something is wrong: what is found of it, how bad that is, and which alerts fire (all that do)."""
+    """Something is wrong: what is found of it, how bad that is, and which alerts fire (all that do, but for the one of
+    all that is critical)."""
 
     name: str
     readings: Readings
@@ -76,7 +77,7 @@ def models(*states: str, **answers: int) -> Readings:
 
 
 def dagster(**changes: Any) -> Readings:
-    return replace(HEALTHY, dagster=replace(Dagster((), (), NOW), **changes))
+    return replace(HEALTHY, dagster=replace(Dagster((), (), NOW, 0.0), **changes))
 
 
 AWAY = replace(HEALTHY, database=None, away="it is away", contest=None, dagster=None)
@@ -148,6 +149,13 @@ CASES = (
     ),
     Case("board late", contest(board=Board(NOW, False, 500.0)), "board", "warning"),
     Case("board old", contest(board=Board(NOW, False, 4000.0)), "board", "critical", ("CoordinatorBoardOld",)),
+    Case(
+        "board of far truths old",
+        contest(board=Board(NOW, False, 8000.0), board_within=7200.0),
+        "board",
+        "critical",
+        ("CoordinatorBoardOld",),
+    ),
     Case("one suspended", models("active", "active", "suspended"), "suspended", "warning"),
     Case(
         "many suspended",
@@ -172,9 +180,23 @@ CASES = (
         "warning",
         ("CoordinatorChecksOld",),
     ),
+    Case(
+        "checks never",
+        replace(HEALTHY, now=NOW + timedelta(hours=3), dagster=Dagster()),
+        "checks old",
+        "warning",
+        ("CoordinatorChecksNever",),
+    ),
     Case("run failed", dagster(runs=[FailedRun("loop", "r", NOW)]), "runs", "warning", ("CoordinatorJobFailed",)),
 )
 EXTERNAL = contest(unsettled={CONFIG: Unsettled(5, 80_000.0, external=True)})
 PAUSED = contest(due=due(paused="maintenance", overdue=0.0), every=replace(WELL, paused=5))
 ENDED = contest(due=Due(), at_work=None, waiting=[], tape=[replace(CONTEST.tape[0], behind=90_000.0)])
-STILL_HEALTHY = {"healthy": HEALTHY, "external truth": EXTERNAL, "paused": PAUSED, "ended": ENDED}
+FAR_TRUTHS = contest(board=Board(NOW, False, 4000.0), board_within=7200.0)
+STILL_HEALTHY = {
+    "healthy": HEALTHY,
+    "external truth": EXTERNAL,
+    "paused": PAUSED,
+    "ended": ENDED,
+    "far truths": FAR_TRUTHS,
+}

@@ -17,13 +17,15 @@ from prometheus_client.parser import text_string_to_metric_families
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.health.metrics import METRICS, StandingCollector
 from coordinator_dagster.health.readings import Readings
-from tests.health.standing import CASES, HEALTHY, STILL_HEALTHY
+from tests.health.standing import CASES, HEALTHY, STILL_HEALTHY, Case
 
 PROJECT = Path(__file__).parents[2]
 FOLDER = PROJECT / "docker" / "prometheus"
 RULES = yaml.safe_load((FOLDER / "alerts.yml").read_text())["groups"][0]["rules"]
 ALERTS = {one["alert"]: one for one in RULES}
 ELSEWHERE = {"CoordinatorMetricsDown"}  # of what no reading shows
+OF_CRITICAL = {"CoordinatorUnhealthy"}  # fires on all that is
+AFTER_HOURS = {"CoordinatorChecksNever"}
 
 
 @pytest.fixture
@@ -48,26 +50,34 @@ def scraped(made: Competition, readings: Readings) -> bytes:
 
 
 def series(made: Competition, readings: Readings) -> Iterator[dict[str, str]]:
-    """What Prometheus stores of it for 40 minutes, all alike."""
+    """What Prometheus stores of it for 190 minutes, all alike."""
     target = {"job": "coordinator", "instance": "127.0.0.1:9108"}
-    yield {"series": 'up{job="coordinator",instance="127.0.0.1:9108"}', "values": "1x40"}
+    yield {"series": 'up{job="coordinator",instance="127.0.0.1:9108"}', "values": "1x190"}
     for family in text_string_to_metric_families(scraped(made, readings).decode()):
         for one in family.samples:
             labels = ",".join(f'{name}="{value}"' for name, value in (one.labels | target).items())
-            values = f"{one.value}x40" if isfinite(one.value) else " ".join(41 * ["Inf"])
+            values = f"{one.value}x190" if isfinite(one.value) else " ".join(191 * ["Inf"])
             yield {"series": f"{one.name}{{{labels}}}", "values": values}
 
 
 def expectation(made: Competition, name: str, readings: Readings, alerts: set[str]) -> dict[str, Any]:
-    firing = "count by (alertname) (ALERTS{alertstate='firing'})"
-    samples = [{"labels": f'{{alertname="{one}"}}', "value": 1} for one in sorted(alerts)]
-    test = {"expr": firing, "eval_time": "30m", "exp_samples": samples}
+    """These fire, and no others: after half an hour, but for those that take hours, and after three hours."""
     return {
         "name": name,
         "interval": "1m",
         "input_series": list(series(made, readings)),
-        "promql_expr_test": [test],
+        "promql_expr_test": [firing("30m", alerts - AFTER_HOURS), firing("185m", alerts)],
     }
+
+
+def firing(after: str, alerts: set[str]) -> dict[str, Any]:
+    samples = [{"labels": f'{{alertname="{one}"}}', "value": 1} for one in sorted(alerts)]
+    every = "count by (alertname) (ALERTS{alertstate='firing'})"
+    return {"expr": every, "eval_time": after, "exp_samples": samples}
+
+
+def alerts_of(case: Case) -> set[str]:
+    return set(case.alerts) | (OF_CRITICAL if case.severity == "critical" else set())
 
 
 def test_rules_and_configuration_are_what_prometheus_takes(promtool: str) -> None:
@@ -77,17 +87,17 @@ def test_rules_and_configuration_are_what_prometheus_takes(promtool: str) -> Non
 
 
 def test_each_fires_on_what_it_is_for_and_none_on_good_health(promtool: str, live: Competition, tmp_path: Path) -> None:
-    tests = [expectation(live, one.name, one.readings, set(one.alerts)) for one in CASES]
+    tests = [expectation(live, one.name, one.readings, alerts_of(one)) for one in CASES]
     tests += [expectation(live, name, readings, set()) for name, readings in STILL_HEALTHY.items()]
     down = expectation(live, "metrics down", HEALTHY, {"CoordinatorMetricsDown"})
-    down["input_series"] = [{"series": down["input_series"][0]["series"], "values": "0x40"}]
+    down["input_series"] = [{"series": down["input_series"][0]["series"], "values": "0x190"}]
     silent = expectation(live, "no metrics at all", HEALTHY, {"CoordinatorMetricsDown"}) | {"input_series": []}
     file = tmp_path / "tests.yml"
     every = {"rule_files": [str(FOLDER / "alerts.yml")], "evaluation_interval": "1m", "tests": [*tests, down, silent]}
     file.write_text(json.dumps(every))
     done = subprocess.run([promtool, "test", "rules", file], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert {alert for one in CASES for alert in one.alerts} | ELSEWHERE == set(ALERTS), "each alert is seen to fire"
+    assert {alert for one in CASES for alert in alerts_of(one)} | ELSEWHERE == set(ALERTS), "each alert is seen to fire"
 
 
 def test_an_alert_that_does_not_fire_fails_the_test(promtool: str, live: Competition, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """What is found in readings, and what is not."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -8,7 +9,7 @@ from coordinator_dagster.cli.status_screen import screen
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.health.finding import span
 from coordinator_dagster.health.judging import healthy, judge
-from coordinator_dagster.health.readings import Readings
+from coordinator_dagster.health.readings import Dagster, Readings
 from tests.health.standing import CASES, CONTEST, HEALTHY, STILL_HEALTHY, Case, contest, cycles
 
 
@@ -44,6 +45,15 @@ def test_what_is_critical_comes_first_and_numbers_are_said(live: Competition) ->
 
 def test_a_moment_without_a_waiting_run_is_told_only_where_one_works(live: Competition) -> None:
     assert [one.what for one in judge(live, contest(at_work=None, waiting=CONTEST.waiting))] == ["live run"]
+
+
+@pytest.mark.parametrize(("hours", "found"), [(2.9, []), (3.1, ["checks old"])])
+def test_checks_that_never_were_count_from_the_start(live: Competition, hours: float, found: list[str]) -> None:
+    now = live.start + timedelta(hours=hours)
+    findings = judge(live, replace(HEALTHY, now=now, dagster=Dagster()))
+    assert [one.what for one in findings] == found
+    assert all("never evaluated" in one.why for one in findings)
+    assert judge(live, replace(HEALTHY, now=now, dagster=None)) == [], "Dagster cannot be asked"
 
 
 @pytest.mark.parametrize(
