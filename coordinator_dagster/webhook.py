@@ -7,6 +7,7 @@ import httpx
 from pydantic import SecretStr
 from tenacity import retry, retry_if_exception, stop_after_attempt, wait_exponential
 
+IT_WAS = "It was:\n"
 TRIES, TIMEOUT_SECONDS = 4, 5  # to connect, and to answer: with the waits less than a sensor's minute
 
 
@@ -36,4 +37,9 @@ def post(webhook: SecretStr, text: str) -> None:
         status = (
             f"HTTP {error.response.status_code}" if isinstance(error, httpx.HTTPStatusError) else type(error).__name__
         )
-        raise NotPosted(f"FAILURE_WEBHOOK_URL did not take the message ({status}). It was:\n{text}") from None
+        raise NotPosted(f"FAILURE_WEBHOOK_URL did not take the message ({status}). {IT_WAS}{text}") from None
+
+
+def text_of(said: str) -> str:
+    """The message that a NotPosted says was not taken."""
+    return said.partition(IT_WAS)[2].strip()

@@ -1,12 +1,13 @@
 """Posts each asset check that has turned bad to FAILURE_WEBHOOK_URL: once, until it has passed again."""
 
 import dagster as dg
+from dagster._core.definitions.run_request import DagsterRunReaction
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus as Status
 from pydantic import SecretStr
 
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.health.finding import many
-from coordinator_dagster.webhook import post
+from coordinator_dagster.sensors.untold import tell
 
 REMEDY = (
     "The check's page in the UI lists the windows and rows; `coordinator audit` prints the broken rules. It is told "
@@ -25,11 +26,13 @@ def checks_sensor(competition: Competition, webhook: SecretStr, job: dg.JobDefin
         default_status=dg.DefaultSensorStatus.RUNNING if on else dg.DefaultSensorStatus.STOPPED,
         description="Posts asset checks of severity ERROR that have turned bad to the webhook of FAILURE_WEBHOOK_URL.",
     )
-    def sensor(context: dg.RunStatusSensorContext) -> None:
-        if turned := _turned_bad(context.instance, context.dagster_run.run_id):
-            name = competition.settings.competition
-            lines = [f"{name}: {many(len(turned), 'asset check')} turned bad", *map(_line, turned)]
-            post(webhook, "\n".join([*lines, f"What to do: {REMEDY}"]))
+    def sensor(context: dg.RunStatusSensorContext) -> DagsterRunReaction | None:
+        turned = _turned_bad(context.instance, context.dagster_run.run_id)
+        if not turned:
+            return None
+        name = competition.settings.competition
+        lines = [f"{name}: {many(len(turned), 'asset check')} turned bad", *map(_line, turned)]
+        return tell(webhook, context.dagster_run, "\n".join([*lines, f"What to do: {REMEDY}"]))
 
     return sensor
 

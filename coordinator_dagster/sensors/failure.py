@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import dagster as dg
+from dagster._core.definitions.run_request import DagsterRunReaction
 from pydantic import SecretStr
 
 from coordinator_dagster.competition import Competition
@@ -12,7 +13,7 @@ from coordinator_dagster.jobs import checks_job_name, emission_job_name, loop_jo
 from coordinator_dagster.live_job import live_job_name
 from coordinator_dagster.retention_job import retention_job_name
 from coordinator_dagster.run_tags import partitions_of
-from coordinator_dagster.webhook import post
+from coordinator_dagster.sensors.untold import tell
 
 RETRIED = "Nothing yet: Dagster starts it again by itself, and if that fails too, says so here."
 ANYTHING_ELSE = "See the run in the Dagster UI. Mend the cause, then launch it again: what is stored stays."
@@ -40,10 +41,10 @@ def failure_sensor(competition: Competition, webhook: SecretStr) -> dg.SensorDef
         name=f"{competition.schema}_failure_sensor",
         default_status=dg.DefaultSensorStatus.RUNNING if on else dg.DefaultSensorStatus.STOPPED,
         description="Posts each failed run to the webhook of FAILURE_WEBHOOK_URL, with what to do. A message that "
-        "the webhook does not take fails the tick, and is shown there.",
+        "the webhook does not take fails the tick, and is shown there; live, the health sensor tells it later.",
     )
-    def sensor(context: dg.RunFailureSensorContext) -> None:
-        post(webhook, message(competition, context))
+    def sensor(context: dg.RunFailureSensorContext) -> DagsterRunReaction | None:
+        return tell(webhook, context.dagster_run, message(competition, context))
 
     return sensor
 

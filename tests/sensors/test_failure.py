@@ -22,7 +22,7 @@ RANGE = {
 
 
 @pytest.fixture
-def failed(competition: Callable[..., Competition], webhook: Webhook) -> Iterator[Callable[[], None]]:
+def failed(competition: Callable[..., Competition], webhook: Webhook) -> Iterator[Callable[[], Any]]:
     """Evaluates the sensor on a run of the loop that failed at a broken slot."""
     made = competition(raw_input_provider="nowhere:function", failure_webhook_url=webhook.url)
     definitions = build_definitions(made)
@@ -40,7 +40,7 @@ def failed(competition: Callable[..., Competition], webhook: Webhook) -> Iterato
         yield lambda: sensor(context)
 
 
-def test_it_says_what_failed_why_and_what_to_do(failed: Callable[[], None], webhook: Webhook) -> None:
+def test_it_says_what_failed_why_and_what_to_do(failed: Callable[[], Any], webhook: Webhook) -> None:
     failed()
     [body] = webhook.bodies
     assert list(body) == ["text"]
@@ -71,7 +71,7 @@ def test_a_run_that_is_started_again_by_itself_says_so(
     assert text.splitlines()[2:] == ["its machine died", f"What to do: {failure.RETRIED}"]
 
 
-def test_a_webhook_that_stumbles_is_tried_again(failed: Callable[[], None], webhook: Webhook) -> None:
+def test_a_webhook_that_stumbles_is_tried_again(failed: Callable[[], Any], webhook: Webhook) -> None:
     webhook.statuses = [503, 429]
     failed()
     assert len(webhook.bodies) == 3
@@ -79,14 +79,12 @@ def test_a_webhook_that_stumbles_is_tried_again(failed: Callable[[], None], webh
 
 @pytest.mark.parametrize("statuses, tries", [([500] * 9, posting.TRIES), ([404] * 9, 1)])
 def test_a_message_that_is_not_taken_fails_the_tick_without_the_address(
-    failed: Callable[[], None], webhook: Webhook, caplog: pytest.LogCaptureFixture, statuses: list[int], tries: int
+    failed: Callable[[], Any], webhook: Webhook, caplog: pytest.LogCaptureFixture, statuses: list[int], tries: int
 ) -> None:
     caplog.set_level("INFO")
     webhook.statuses = statuses
-    with pytest.raises(NotPosted) as raised:
-        failed()
+    shown = dg.serialize_value(failed().error) + caplog.text
     assert len(webhook.bodies) == tries
-    shown = dg.serialize_value(_as_the_tick_shows(raised.value)) + caplog.text
     assert f"HTTP {statuses[0]}" in shown and "_a_loop failed" in shown, "the message itself is not lost"
     assert SECRET not in shown
 
