@@ -58,7 +58,8 @@ def log_within_dagster(competition: Competition) -> None:
 
     class OurLogger(logging.Logger):
         def addHandler(self, handler: logging.Handler) -> None:
-            handler.setFormatter(json_lines or _Brief(handler.formatter))
+            usual = handler.formatter  # handlers are shared, and added again and again
+            handler.setFormatter(json_lines or (usual if isinstance(usual, _Brief) else _Brief(usual)))
             super().addHandler(handler)
 
     logging.setLoggerClass(OurLogger)

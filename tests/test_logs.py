@@ -1,5 +1,6 @@
 """What processes write. LOG_FORMAT=json: one JSON object a line, with where it was, and nothing secret."""
 
+import io
 import json
 import logging
 import os
@@ -16,7 +17,7 @@ from sqlalchemy import make_url
 
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.launcher import CodeServer, dagster_dev_command, service_commands
-from coordinator_dagster.logs import json_formatter
+from coordinator_dagster.logs import json_formatter, log_within_dagster
 from tests.cli.serving import free_port, until
 from tests.cli.test_cli import COMMAND
 
@@ -122,6 +123,21 @@ def test_runs_and_sensors_of_dagster_write_it_too(competition: Make, database_ur
     assert "NotPosted" in failed["exception"]
     assert "S3CRET" not in done.stdout + done.stderr
     assert f":{make_url(database_url).password}@" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_handler_may_be_added_again_and_again(competition: Make, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logging, "_loggerClass", logging.Logger)  # back to it afterwards
+    monkeypatch.setattr(logging, "lastResort", None)
+    made, said = competition(log_format=form), io.StringIO()
+    handler = logging.StreamHandler(said)
+    for number in range(2000):
+        if number % 100 == 0:
+            log_within_dagster(made)
+        logger = logging.getLoggerClass()(f"x{number}")
+        logger.addHandler(handler)
+    logger.error("it is said")
+    assert said.getvalue().count("it is said") == 1
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
