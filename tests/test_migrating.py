@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 from sqlalchemy import text
@@ -33,15 +34,27 @@ def older(database: Database, monkeypatch: pytest.MonkeyPatch) -> Database:
     return database
 
 
-def test_it_waits_for_its_turn_and_holds_up_nobody_for_long(older: Database) -> None:
-    """Somebody writes for seconds; a third one, who comes while the migration waits, is let through."""
-    begun, waits = threading.Event(), list[float]()
+@contextmanager
+def somebody_writes(database: Database, seconds: float) -> Iterator[None]:
+    """In a transaction of so long, which has begun; it is over afterwards."""
+    begun = threading.Event()
 
-    def write_for_long() -> None:
-        with older.transaction() as connection:
+    def write() -> None:
+        with database.transaction() as connection:
             connection.execute(text(WRITE))
             begun.set()
-            time.sleep(4)
+            time.sleep(seconds)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    begun.wait()
+    yield
+    writer.join()
+
+
+def test_it_waits_for_its_turn_and_holds_up_nobody_for_long(older: Database) -> None:
+    """Somebody writes for seconds; a third one, who comes while the migration waits, is let through."""
+    waits = list[float]()
 
     def write_now_and_then() -> None:
         while len(waits) < 20:
@@ -51,15 +64,13 @@ def test_it_waits_for_its_turn_and_holds_up_nobody_for_long(older: Database) -> 
             waits.append(time.monotonic() - began)
             time.sleep(0.1)
 
-    holder, others = threading.Thread(target=write_for_long), threading.Thread(target=write_now_and_then)
-    holder.start()
-    begun.wait()
-    others.start()
-    began = time.monotonic()
-    migrate(older)
-    assert time.monotonic() - began > 2, "it did not need the lock that the writer holds"
-    for thread in (holder, others):
-        thread.join()
+    others = threading.Thread(target=write_now_and_then)
+    with somebody_writes(older, seconds=4):
+        others.start()
+        began = time.monotonic()
+        migrate(older)
+        assert time.monotonic() - began > 2, "it did not need the lock that the writer holds"
+    others.join()
     assert older.revision() == newest_revision()
     assert max(waits) < 2, f"somebody waited {max(waits):.1f} s"
 
@@ -74,13 +85,7 @@ def test_it_says_what_to_do_where_its_turn_never_comes(older: Database, monkeypa
 
 
 def test_a_trial_holds_up_nobody_for_long(older: Database) -> None:
-    begun, waits = threading.Event(), list[float]()
-
-    def write_for_long() -> None:
-        with older.transaction() as connection:
-            connection.execute(text(WRITE))
-            begun.set()
-            time.sleep(3)
+    waits = list[float]()
 
     def write() -> None:
         time.sleep(0.3)
@@ -89,14 +94,12 @@ def test_a_trial_holds_up_nobody_for_long(older: Database) -> None:
             connection.execute(text(WRITE))
         waits.append(time.monotonic() - began)
 
-    holder, other = threading.Thread(target=write_for_long), threading.Thread(target=write)
-    holder.start()
-    begun.wait()
-    other.start()
-    with pytest.raises(UserError, match=r"are in use.*try again$"):
-        try_migration(older)
-    for thread in (holder, other):
-        thread.join()
+    other = threading.Thread(target=write)
+    with somebody_writes(older, seconds=3):
+        other.start()
+        with pytest.raises(UserError, match=r"are in use.*try again$"):
+            try_migration(older)
+    other.join()
     assert max(waits) < 2, f"somebody waited {max(waits):.1f} s"
 
 

@@ -1,6 +1,5 @@
 """Take a backup: one moment of a competition's schema, in a file that is whole or is not there."""
 
-import fcntl
 import os
 import subprocess
 import time
@@ -15,6 +14,7 @@ from coordinator_dagster.backups.programs import connecting, pg_dump
 from coordinator_dagster.clock import open_clock
 from coordinator_dagster.competition import Competition
 from coordinator_dagster.errors import UserError
+from coordinator_dagster.file_lock import locked_file
 from coordinator_dagster.release import version
 from coordinator_dagster.store import backups
 from coordinator_dagster.store.backups import BackupTable
@@ -79,11 +79,7 @@ def _check_place(file: Path, force: bool) -> None:
 def _part_of(file: Path) -> Iterator[Path]:
     """What is written until it is whole, by one backup at a time; one that was killed may have left it."""
     part = file.with_name(f"{file.name}.part")
-    with part.open("ab") as ours:
-        try:
-            fcntl.flock(ours, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"{file}: another backup is writing it; wait for its end, or name another file") from None
+    with locked_file(part, f"{file}: another backup is writing it; wait for its end, or name another file"):
         try:
             yield part
         finally:

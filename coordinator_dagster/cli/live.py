@@ -1,6 +1,5 @@
 """`coordinator live`"""
 
-import fcntl
 import logging
 import os
 import signal
@@ -24,6 +23,7 @@ from coordinator_dagster.clock import open_clock
 from coordinator_dagster.competition import Competition, default_home, read_competition
 from coordinator_dagster.errors import UserError, UserErrors
 from coordinator_dagster.feeds.base import FeedError
+from coordinator_dagster.file_lock import locked_file
 from coordinator_dagster.launcher import CodeServer, service_commands, set_dagster_environment
 from coordinator_dagster.local_env import remember
 from coordinator_dagster.logs import log_to_stderr, say
@@ -101,14 +101,11 @@ def _accepted(given: Mapping[str, str]) -> bool:
 
 @contextmanager
 def _the_only_one(home: Path) -> Iterator[None]:
-    """UserError when another runs in the folder; the lock ends with the process, however that ends."""
+    """UserError when another runs in the folder."""
     folder = home / ".coordinator"
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "live.lock").open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"`{BY}` runs in {home} already; end it, or give this one a folder of its own") from None
+    otherwise = f"`{BY}` runs in {home} already; end it, or give this one a folder of its own"
+    with locked_file(folder / "live.lock", otherwise):
         yield
 
 

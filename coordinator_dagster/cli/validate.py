@@ -31,7 +31,7 @@ def validate(
     tried = dry_run(competition)
     faults, found = [*settings_faults(competition), *tried.faults], warnings(competition)
     if stored:
-        faults += [*_stored_faults(competition), *_model_faults(competition)]
+        faults += [*refusals(competition), *_model_faults(competition)]
     if not offline and not faults:
         try:
             open_feed(competition, patience=PATIENCE_SECONDS).list_assets()
@@ -48,15 +48,6 @@ def validate(
     for score in tried.scores:
         console.print(f"example  {score}", soft_wrap=True, markup=False)
     console.print(f"pack {competition.pack.id}: {len(competition.pack.configs)} configs, all ten slots ran")
-
-
-def _stored_faults(competition: Competition) -> list[str]:
-    try:
-        return refusals(competition)
-    except UserErrors as errors:
-        return errors.faults
-    except UserError as error:
-        return [str(error)]
 
 
 def _model_faults(competition: Competition) -> list[str]:

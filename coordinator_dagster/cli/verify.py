@@ -14,7 +14,7 @@ from coordinator_dagster.cli.console import console
 from coordinator_dagster.cli.verify_parts import NotTried, api, database, feed, models, one_cycle
 from coordinator_dagster.clock import SystemClock
 from coordinator_dagster.competition import Competition, read_competition
-from coordinator_dagster.errors import UserError
+from coordinator_dagster.errors import UserError, first_line
 from coordinator_dagster.store.database import ServerAway
 from coordinator_dagster.trial import Trial
 
@@ -85,7 +85,7 @@ def take(steps: Sequence[Step]) -> list[str]:
 
 def _in_words(error: Exception) -> str:
     if isinstance(error, ServerAway):
-        return f"the database went away: {str(error).splitlines()[0]}; start it, or mend DATABASE_URL"
+        return f"the database went away: {first_line(error)}; start it, or mend DATABASE_URL"
     return str(error)
 
 

@@ -19,7 +19,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from coordinator_dagster.errors import UserError
+from coordinator_dagster.errors import UserError, first_line
 from slots.market import VALUE_NAMES, Kind, MarketRecord, Series
 
 MOMENT = pa.timestamp("us", tz="UTC")
@@ -247,4 +247,4 @@ def _named(schema: pa.Schema) -> str:
 
 
 def _first_line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return first_line(error) or type(error).__name__

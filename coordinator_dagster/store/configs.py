@@ -34,8 +34,7 @@ class ConfigTable:
             self._database.lock(connection, "configs")  # two runs may be the first to open the schema
             if not self.changes(pack, connection):
                 return
-            begun = connection.execute(text("select exists (select from cycles)")).scalar_one()
-            if not begun:
+            if not self._begun(connection):
                 connection.execute(text("delete from scheduled_prediction_configs"))
                 for base, content in _contents(pack).items():
                     self._insert(connection, base, base, content, None)
@@ -45,7 +44,7 @@ class ConfigTable:
     def refusals(self, pack: Pack) -> list[str]:
         """Why the pack's configs cannot stand: they are not those that stored cycles refer to."""
         changes = self.changes(pack)
-        if not changes or not self._database.read("select exists (select from cycles) as begun")[0].begun:
+        if not changes or not self._begun():
             return []
         return [
             f"{change}, and cycles have been performed; put it back, or make it a new version from an instant on "
@@ -103,6 +102,9 @@ class ConfigTable:
             start = row.active_from or competition.start
             terms.append(Term(_config(dict(row._mapping)), start, min(known) if known else None))
         return Schedule(terms, orders)
+
+    def _begun(self, within: Connection | None = None) -> bool:
+        return bool(self._database.read("select exists (select from cycles) as begun", within)[0].begun)
 
     def _standing(self, within: Connection | None = None) -> dict[str, Mapping[str, Any]]:
         rows = self._database.read(f"{READ} where active_until is null", within)

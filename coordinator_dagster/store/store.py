@@ -6,7 +6,7 @@ from contextlib import closing, contextmanager
 from sqlalchemy import Connection, text
 
 from coordinator_dagster.competition import Competition
-from coordinator_dagster.errors import UserErrors
+from coordinator_dagster.errors import UserError, UserErrors
 from coordinator_dagster.schedule import Schedule
 from coordinator_dagster.store.archive import ArchiveTable
 from coordinator_dagster.store.boards import BoardTables
@@ -95,16 +95,19 @@ def open_store(competition: Competition) -> Store:
 
 def refusals(competition: Competition) -> list[str]:
     """Why `open_store` would refuse what is stored; nothing is made, migrated or changed."""
-    with closing(Database(database_url(competition), competition.schema)) as database:
-        database.server_version()
-        revision = database.revision()
-        if revision is None:
-            return []
-        if revision not in revisions():
-            return [of_another_version(database.schema, revision)]
-        fixed = _fixed_otherwise(competition, database)
-        # Of tables that are still to be migrated it is not known which configs stand.
-        return fixed + (ConfigTable(database).refusals(competition.pack) if revision == newest_revision() else [])
+    try:
+        with closing(Database(database_url(competition), competition.schema)) as database:
+            database.server_version()
+            revision = database.revision()
+            if revision is None:
+                return []
+            if revision not in revisions():
+                return [of_another_version(database.schema, revision)]
+            fixed = _fixed_otherwise(competition, database)
+            # Of tables that are still to be migrated it is not known which configs stand.
+            return fixed + (ConfigTable(database).refusals(competition.pack) if revision == newest_revision() else [])
+    except UserError as error:  # no server, or an old one
+        return [str(error)]
 
 
 def open_as_it_stands(competition: Competition) -> Store:
